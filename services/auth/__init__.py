@@ -1,0 +1,1 @@
+"""API keys, principals and who may do what."""

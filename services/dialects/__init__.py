@@ -1,0 +1,1 @@
+"""Pure codecs between provider wire formats and the contract; no I/O."""

@@ -1,0 +1,1 @@
+"""One contract in, many provider dialects out."""

@@ -1,0 +1,1 @@
+"""Which provider and model serve a call, and in which order."""
