@@ -1,0 +1,243 @@
+"""Generates everything under gen/ and the messages of the Python SDK from proto/; `--check` only compares."""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTO = ROOT / "proto"
+THIRD_PARTY = PROTO / "third_party"
+VALIDATE = "buf/validate/validate.proto"
+# Envoy's transcoder turns status details into JSON only when it can find their types.
+ERROR_DETAILS = "google/rpc/error_details.proto"
+
+OPENAPI_MODULE = "github.com/google/gnostic/cmd/protoc-gen-openapi"
+OPENAPI_VERSION = "v0.7.1"
+OPENAPI_OPTIONS = (
+    "title=llmhub",
+    "version=v1",
+    "naming=json",
+    "fq_schema_naming=true",
+    "enum_type=string",
+    "default_response=true",
+)
+
+
+class GenerationFailed(Exception):
+    """A generator refused its input; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One generator: what it writes, relative to the repository, and the tools it needs beside Python."""
+
+    name: str
+    writes: str
+    needs: tuple[str, ...]
+    run: Callable[[Path], None]
+
+
+def contract_files(*, with_services_only: bool = False) -> list[str]:
+    """Our own proto files, relative to proto/, sorted."""
+    files = sorted((PROTO / "llmhub").rglob("*.proto"))
+    if with_services_only:
+        files = [file for file in files if re.search(r"^service\s", file.read_text(), re.MULTILINE)]
+    return [file.relative_to(PROTO).as_posix() for file in files]
+
+
+def call(command: list[str], **environment: str) -> None:
+    """Runs a command in the repository with this environment's programs first on PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise GenerationFailed(f"{' '.join(command[:4])} …\n{done.stdout.strip()}")
+
+
+def protoc(arguments: list[str], files: list[str]) -> None:
+    if files:
+        includes = [f"-I{PROTO}", f"-I{THIRD_PARTY}"]
+        call([sys.executable, "-m", "grpc_tools.protoc", *includes, *arguments, *files])
+
+
+def python_code(out: Path) -> None:
+    """Messages with types for all files; stubs and servicers with types for those that define a service."""
+    protoc([f"--python_out={out}", f"--mypy_out=quiet:{out}"], [VALIDATE, *contract_files()])
+    protoc(
+        [f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet,only_async:{out}"],
+        contract_files(with_services_only=True),
+    )
+
+
+def descriptor_set(out: Path) -> None:
+    protoc(
+        ["--include_imports", f"--descriptor_set_out={out / 'llmhub.binpb'}"],
+        [ERROR_DETAILS, *contract_files()],
+    )
+
+
+def sdk_messages(out: Path) -> None:
+    """betterproto2 messages for the Python SDK; it calls them through grpc.aio, so no client is generated."""
+    options = "client_generation=none,server_generation=none"
+    protoc([f"--python_betterproto2_out={out}", f"--python_betterproto2_opt={options}"], contract_files())
+    code = "".join(file.read_text() for file in (out / "llmhub").rglob("*.py"))
+    # Options only annotate the contract: a client has no use for the types behind them.
+    for package in ("buf", "google/api"):
+        if f"___{package.replace('/', '__')}" not in code:
+            shutil.rmtree(out / package, ignore_errors=True)
+
+
+def typescript(out: Path) -> None:
+    if not contract_files():
+        return
+    install_node_tools()
+    # The template's `out` is relative to the -o folder.
+    with tempfile.TemporaryDirectory() as base:
+        call(["buf", "generate", "proto", "-o", base])
+        shutil.copytree(Path(base) / "gen" / "web", out, dirs_exist_ok=True)
+
+
+def install_node_tools() -> None:
+    lock, installed = ROOT / "package-lock.json", ROOT / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        call(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+
+
+def openapi(out: Path) -> None:
+    files = contract_files(with_services_only=True)
+    if not files:
+        return
+    plugin = install_openapi_plugin()
+    # The plugin is written in Go and wants a Go package per file, which the contract need not name.
+    packages = [f"M{file}={Path(file).parent}" for file in contract_files()]
+    protoc(
+        [
+            f"--plugin=protoc-gen-openapi={plugin}",
+            f"--openapi_out={out}",
+            f"--openapi_opt={','.join([*OPENAPI_OPTIONS, *packages])}",
+        ],
+        files,
+    )
+    document = out / "llmhub.yaml"
+    document.write_text(with_unique_operations((out / "openapi.yaml").read_text()))
+    (out / "openapi.yaml").unlink()
+    call([sys.executable, "-m", "openapi_spec_validator", str(document)])
+
+
+def with_unique_operations(document: str) -> str:
+    """Numbers the operation ids that additional HTTP bindings of one RPC share; OpenAPI wants them unique."""
+    seen: Counter[str] = Counter()
+
+    def number(found: re.Match[str]) -> str:
+        seen[found[0]] += 1
+        return found[0] if seen[found[0]] == 1 else f"{found[0]}_{seen[found[0]]}"
+
+    return re.sub(r"^ +operationId: \w+$", number, document, flags=re.MULTILINE)
+
+
+def install_openapi_plugin() -> Path:
+    folder = ROOT / ".tools" / f"protoc-gen-openapi-{OPENAPI_VERSION}"
+    if not (folder / "protoc-gen-openapi").exists():
+        call(["go", "install", f"{OPENAPI_MODULE}@{OPENAPI_VERSION}"], GOBIN=str(folder))
+    return folder / "protoc-gen-openapi"
+
+
+STEPS = (
+    Step("Python", "gen/python", (), python_code),
+    Step("descriptor set", "gen/descriptors", (), descriptor_set),
+    Step("SDK messages", "sdk/python/llmhub_client/_generated", (), sdk_messages),
+    Step("TypeScript", "gen/web", ("node", "npm"), typescript),
+    Step("OpenAPI", "gen/openapi", ("go",), openapi),
+)
+
+
+def differences(expected: Path, actual: Path) -> Iterator[str]:
+    """Paths that are missing, left over or different in `actual`, relative to both."""
+    fresh, present = file_names(expected), file_names(actual)
+    for name in sorted(fresh | present):
+        if name not in present:
+            yield f"missing  {name}"
+        elif name not in fresh:
+            yield f"stale    {name}"
+        elif not filecmp.cmp(expected / name, actual / name, shallow=False):
+            yield f"changed  {name}"
+
+
+def file_names(folder: Path) -> set[str]:
+    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {file.relative_to(folder).as_posix() for file in files}
+
+
+def replace(source: Path, target: Path) -> None:
+    """Makes `target` equal to `source`, touching only what differs."""
+    for line in list(differences(source, target)):
+        kind, name = line.split(maxsplit=1)
+        if kind == "stale":
+            (target / name).unlink()
+        else:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target / name)
+
+
+def absent_tools(step: Step) -> list[str]:
+    return [tool for tool in step.needs if shutil.which(tool) is None]
+
+
+def run_step(step: Step, *, check: bool) -> list[str]:
+    """Runs one generator; with `check` gives the differences instead of writing."""
+    target = ROOT / step.writes
+    with tempfile.TemporaryDirectory(prefix="llmhub-gen-") as folder:
+        out = Path(folder)
+        step.run(out)
+        if check:
+            return [f"{step.writes}: {line}" for line in differences(out, target)]
+        replace(out, target)
+        return []
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on any difference")
+    check = parser.parse_args().check
+    found: list[str] = []
+    for step in STEPS:
+        if absent := absent_tools(step):
+            word = "not checked" if check else "not generated"
+            print(f"gen: {step.name} {word}: install {' and '.join(absent)} first", flush=True)
+            if not check or os.environ.get("CI"):
+                found.append(f"{step.writes}: {' and '.join(absent)} is missing")
+            continue
+        print(f"gen: {step.name}", flush=True)
+        try:
+            found += run_step(step, check=check)
+        except GenerationFailed as failure:
+            print(f"gen: {step.name} failed: {failure}", file=sys.stderr)
+            return 1
+    for line in found:
+        print(f"gen: {line}", file=sys.stderr)
+    if found and check:
+        print("gen: run `make gen` and commit the result", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
