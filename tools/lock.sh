@@ -11,7 +11,7 @@ compile() {
 }
 
 echo "lock: requirements.lock (what a running llmhub needs)"
-compile pyproject.toml --output-file requirements.lock "$@"
+compile pyproject.toml --group build --output-file requirements.lock "$@"
 echo "lock: requirements-dev.lock (that, and what tests and generators need)"
 compile pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock "$@"
 echo "lock: tools/uv.lock (the installer itself)"
