@@ -32,12 +32,15 @@ def say(text: str) -> None:
 
 
 def call(*command: str | Path, quiet: bool = False) -> bool:
-    """Runs a command in the repository and tells whether it succeeded."""
+    """Runs a command in the repository and tells whether it was there and succeeded."""
     # An environment that happens to be active must not be the one that is filled.
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     output = subprocess.DEVNULL if quiet else None
     arguments = [str(part) for part in command]
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
+    try:
+        done = subprocess.run(arguments, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
+    except OSError:
+        return False
     return done.returncode == 0
 
 
