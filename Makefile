@@ -52,10 +52,10 @@ proto: .venv/.installed-dev ## buf: lint, format, and no breaking change against
 	@tools/proto-breaking.sh
 
 gen: .venv/.installed-dev ## generate gen/ and the SDK's messages from proto/ (needs Go and Node)
-	@$(BIN)/python tools/gen.py
+	@$(BIN)/python -m tools.gen
 
 gen-check: .venv/.installed-dev ## fail when what is generated differs from what is committed
-	@$(BIN)/python tools/gen.py --check
+	@$(BIN)/python -m tools.gen --check
 
 sizes: .venv/.installed-dev ## no file over 400 lines, no function over 60; rules of the repository
 	@$(BIN)/python -m pytest -q tests/architecture

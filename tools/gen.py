@@ -1,4 +1,4 @@
-"""Generates everything under gen/ and the messages of the Python SDK from proto/; `--check` only compares."""
+"""Generates everything under gen/, the SDK's messages and the tests' own stubs; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.openapi import complete
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 THIRD_PARTY = PROTO / "third_party"
+TEST_PROTO = ROOT / "tests" / "proto"
 VALIDATE = "buf/validate/validate.proto"
 # Envoy's transcoder turns status details into JSON only when it can find their types.
 ERROR_DETAILS = "google/rpc/error_details.proto"
@@ -48,12 +50,16 @@ class Step:
     run: Callable[[Path], None]
 
 
-def contract_files(*, with_services_only: bool = False) -> list[str]:
-    """Our own proto files, relative to proto/, sorted."""
-    files = sorted((PROTO / "llmhub").rglob("*.proto"))
+def proto_files(root: Path, *, with_services_only: bool = False) -> list[str]:
+    """Proto files under an import root that are ours, relative to it, sorted."""
+    files = sorted(file for file in root.rglob("*.proto") if THIRD_PARTY not in file.parents)
     if with_services_only:
         files = [file for file in files if re.search(r"^service\s", file.read_text(), re.MULTILINE)]
-    return [file.relative_to(PROTO).as_posix() for file in files]
+    return [file.relative_to(root).as_posix() for file in files]
+
+
+def contract_files(*, with_services_only: bool = False) -> list[str]:
+    return proto_files(PROTO, with_services_only=with_services_only)
 
 
 def call(command: list[str], **environment: str) -> None:
@@ -73,19 +79,29 @@ def call(command: list[str], **environment: str) -> None:
         raise GenerationFailed(f"{' '.join(command[:4])} …\n{done.stdout.strip()}")
 
 
-def protoc(arguments: list[str], files: list[str]) -> None:
+def protoc(arguments: list[str], files: list[str], root: Path = PROTO) -> None:
     if files:
-        includes = [f"-I{PROTO}", f"-I{THIRD_PARTY}"]
+        includes = [f"-I{root}", f"-I{THIRD_PARTY}"]
         call([sys.executable, "-m", "grpc_tools.protoc", *includes, *arguments, *files])
 
 
-def python_code(out: Path) -> None:
+def python_modules(out: Path, root: Path, more: list[str]) -> None:
     """Messages with types for all files; stubs and servicers with types for those that define a service."""
-    protoc([f"--python_out={out}", f"--mypy_out=quiet:{out}"], [VALIDATE, *contract_files()])
+    protoc([f"--python_out={out}", f"--mypy_out=quiet:{out}"], [*more, *proto_files(root)], root)
     protoc(
         [f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet,only_async:{out}"],
-        contract_files(with_services_only=True),
+        proto_files(root, with_services_only=True),
+        root,
     )
+
+
+def python_code(out: Path) -> None:
+    python_modules(out, PROTO, [VALIDATE])
+
+
+def python_test_code(out: Path) -> None:
+    """A contract of the tests' own, for what runs any service."""
+    python_modules(out, TEST_PROTO, [])
 
 
 def descriptor_set(out: Path) -> None:
@@ -137,21 +153,12 @@ def openapi(out: Path) -> None:
         ],
         files,
     )
-    document = out / "llmhub.yaml"
-    document.write_text(with_unique_operations((out / "openapi.yaml").read_text()))
-    (out / "openapi.yaml").unlink()
+    descriptor_set(out)
+    raw, descriptors, document = out / "openapi.yaml", out / "llmhub.binpb", out / "llmhub.yaml"
+    document.write_text(complete(raw.read_text(), descriptors.read_bytes()))
+    raw.unlink()
+    descriptors.unlink()
     call([sys.executable, "-m", "openapi_spec_validator", str(document)])
-
-
-def with_unique_operations(document: str) -> str:
-    """Numbers the operation ids that additional HTTP bindings of one RPC share; OpenAPI wants them unique."""
-    seen: Counter[str] = Counter()
-
-    def number(found: re.Match[str]) -> str:
-        seen[found[0]] += 1
-        return found[0] if seen[found[0]] == 1 else f"{found[0]}_{seen[found[0]]}"
-
-    return re.sub(r"^ +operationId: \w+$", number, document, flags=re.MULTILINE)
 
 
 def install_openapi_plugin() -> Path:
@@ -163,6 +170,7 @@ def install_openapi_plugin() -> Path:
 
 STEPS = (
     Step("Python", "gen/python", (), python_code),
+    Step("Python of the tests", "tests/gen", (), python_test_code),
     Step("descriptor set", "gen/descriptors", (), descriptor_set),
     Step("SDK messages", "sdk/python/llmhub_client/_generated", (), sdk_messages),
     Step("TypeScript", "gen/web", ("node", "npm"), typescript),

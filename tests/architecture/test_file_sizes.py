@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HAND_WRITTEN = ("services", "tests", "tools", "sdk", "bench", "examples")
-NOT_OURS = {"_generated", "__pycache__", "node_modules"}
+NOT_OURS = {"_generated", "gen", "__pycache__", "node_modules"}
 MOST_LINES_IN_A_FILE = 400
 MOST_LINES_IN_A_FUNCTION = 60
 
