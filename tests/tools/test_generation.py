@@ -42,7 +42,8 @@ def descriptors() -> bytes:
     file = descriptor_pb2.FileDescriptorProto(name="x.proto", package="x")
     service = file.service.add(name="Shelf")
     get = service.method.add(name="Get", input_type="x.A", output_type="x.B")
-    rule = get.options.Extensions[annotations_pb2.http]
+    http: Any = annotations_pb2.http  # untyped in its package
+    rule = get.options.Extensions[http]
     rule.get = "/api/things/{name=**}"
     rule.additional_bindings.add(get="/things/{name=**}")
     service.method.add(name="Watch", input_type="x.A", output_type="x.B", server_streaming=True)
