@@ -1,0 +1,1 @@
+"""Adapters: a codec plus the transport, and the built-in simulator."""

@@ -1,0 +1,226 @@
+"""A dialect's codec and a transport make an adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+
+from llmhub.provider.v1 import provider_service_pb2 as pb
+from llmhub.types.v1.error_pb2 import Error
+from llmhub.types.v1.generation_pb2 import Warning as LossWarning
+from llmhub.types.v1.stream_pb2 import StreamEvent
+
+from services.dialects.codec import ChatCodec, CountCodec, EmbeddingCodec, WireRequest
+from services.dialects.progress import observe
+from services.providers import credentials
+from services.providers.domain.endpoints import PASSED_ANSWER_HEADERS, PASSED_ANSWER_PREFIXES, RELAY_ROUTES
+from services.providers.domain.limits import Deadlines, deadlines
+from services.providers.ports import Answer, Transport
+from services.providers.settings import Account
+from services.runtime.errors import (
+    LlmhubError,
+    OperationUnsupported,
+    ProviderNotConfigured,
+    UpstreamFailed,
+    UpstreamProtocol,
+)
+from services.runtime.status import from_message, to_message
+
+_CANCEL_BILLING = {
+    "stops": pb.CancelBilling.CANCEL_BILLING_STOPS,
+    "continues": pb.CancelBilling.CANCEL_BILLING_CONTINUES,
+}
+
+
+class DialectAdapter:
+    """Speaks one dialect to one account; see domain.adapter.Adapter."""
+
+    def __init__(
+        self,
+        account: Account,
+        transport: Transport,
+        chat: ChatCodec,
+        count: CountCodec | None = None,
+        embedding: EmbeddingCodec | None = None,
+    ) -> None:
+        self._account = account
+        self._transport = transport
+        self._chat = chat
+        self._count = count
+        self._embedding = embedding
+        self._headers = {"content-type": "application/json", **credentials.headers(account)}
+        self._cancel_billing = _CANCEL_BILLING[account.cancel_billing]
+
+    async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
+        """Make a call for the whole answer."""
+        wire = self._chat.encode_request(request.request, request.attempt.model, stream=False)
+        response = self._chat.decode_response(await self._call(wire, request.attempt))
+        response.warnings.extend(wire.warnings)
+        return pb.GenerateResponse(response=response)
+
+    async def generate_stream(
+        self, request: pb.GenerateStreamRequest
+    ) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
+        """Make a streaming call."""
+        wire = self._chat.encode_request(request.request, request.attempt.model, stream=True)
+        decoder = self._chat.stream_decoder()
+        characters = 0
+        limits = self._deadlines(request.attempt)
+        async with self._post(wire.path, wire.headers, wire.body, limits) as answer:
+            await self._refuse_failure(answer)
+            async for data in answer.chunks():
+                events = decoder.feed(data)
+                if not events:
+                    continue
+                message, characters = self._message(events, wire.warnings, characters)
+                limits.first_token_seen = limits.first_token_seen or message.progress.content
+                yield message
+                if message.progress.complete:
+                    return
+        events = decoder.close()
+        if events:
+            message, characters = self._message(events, wire.warnings, characters)
+            yield message
+        elif not characters:
+            text = f"{self._account.name} sent an empty stream"
+            raise UpstreamProtocol(text, provider=self._account.name)
+
+    async def relay(self, request: pb.RelayRequest) -> AsyncGenerator[pb.RelayResponse, None]:
+        """Send a body of this dialect and pass the answer's bytes on."""
+        route = RELAY_ROUTES.get(request.endpoint)
+        if route is None or route.dialect != self._chat.name:
+            message = f"{self._account.name} does not speak the dialect of this endpoint"
+            raise OperationUnsupported(message, provider=self._account.name)
+        body = self._chat.relay_request(request.body, request.attempt.model, request.endpoint)
+        headers = {name: value for name, value in request.headers.items() if name in route.headers}
+        limits = self._deadlines(request.attempt)
+        async with self._post(route.path, headers, body.body, limits) as answer:
+            head = pb.RelayHead(status=answer.status, headers=_passed(answer.headers))
+            if answer.status >= 400:  # noqa: PLR2004  HTTP's border of failure
+                data = await answer.read()
+                head.error.CopyFrom(self._failure(answer, data))
+                yield pb.RelayResponse(head=head, data=data)
+                return
+            if request.stream and "text/event-stream" in answer.headers.get("content-type", ""):
+                stream = self._relay_stream(answer, head, request, limits, hide=body.hide_usage)
+                async with aclosing(stream) as messages:
+                    async for message in messages:
+                        yield message
+                return
+            data = await answer.read()
+            progress = self._chat.relay_answer(data, request.endpoint)
+            progress.cancel_billing = self._cancel_billing
+            yield pb.RelayResponse(head=head, data=data, progress=progress)
+
+    async def _relay_stream(
+        self, answer: Answer, head: pb.RelayHead, request: pb.RelayRequest, limits: Deadlines, *, hide: bool
+    ) -> AsyncGenerator[pb.RelayResponse, None]:
+        tap = self._chat.relay_tap(request.endpoint, hide_usage=hide)
+        progress = pb.Progress(cancel_billing=self._cancel_billing)
+        message = pb.RelayResponse(head=head, progress=progress)
+        complete = False
+        async for data in answer.chunks():
+            passed = tap.feed(data)
+            message.data = passed.data
+            if passed.progress is not None:
+                passed.progress.cancel_billing = self._cancel_billing
+                message.progress.CopyFrom(passed.progress)
+                limits.first_token_seen = limits.first_token_seen or passed.progress.content
+                complete = passed.progress.complete
+            yield message
+            message = pb.RelayResponse()
+        last = tap.close()
+        if last.progress is not None and (last.progress.complete or complete):
+            yield pb.RelayResponse(data=last.data, progress=last.progress)
+            return
+        text = f"{self._account.name} ended its stream early"
+        raise UpstreamFailed(text, provider=self._account.name)
+
+    async def count_tokens(self, request: pb.CountTokensRequest) -> pb.CountTokensResponse:
+        """Ask the provider to count."""
+        if self._count is None:
+            raise self._unsupported("token counting")
+        wire = self._count.encode_count_request(request.request, request.attempt.model)
+        response = self._count.decode_count_response(await self._call(wire, request.attempt))
+        response.warnings.extend(wire.warnings)
+        return pb.CountTokensResponse(response=response)
+
+    async def embed(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
+        """Make an embedding call."""
+        if self._embedding is None:
+            raise self._unsupported("embeddings")
+        wire = self._embedding.encode_embed_request(request.request, request.attempt.model)
+        response = self._embedding.decode_embed_response(await self._call(wire, request.attempt))
+        response.warnings.extend(wire.warnings)
+        return pb.EmbedResponse(response=response)
+
+    async def _call(self, wire: WireRequest, attempt: pb.Attempt) -> bytes:
+        limits = self._deadlines(attempt)
+        # Nothing of a whole answer arrives before it is done: the first token's limit would be the wrong one.
+        limits.first_token_at = limits.total_at
+        async with self._post(wire.path, wire.headers, wire.body, limits) as answer:
+            await self._refuse_failure(answer)
+            return await answer.read()
+
+    def _post(
+        self, path: str, headers: Mapping[str, str], body: bytes, limits: Deadlines
+    ) -> AbstractAsyncContextManager[Answer]:
+        return self._transport.post(
+            self._account.base_url + path, {**headers, **self._headers}, body, limits
+        )
+
+    def _deadlines(self, attempt: pb.Attempt) -> Deadlines:
+        if self._account.missing:
+            missing = ", ".join(self._account.missing)
+            text = f"provider {self._account.name} is not configured: {missing}"
+            raise ProviderNotConfigured(text, provider=self._account.name)
+        return deadlines(self._account.limits, attempt.limits, asyncio.get_running_loop().time())
+
+    async def _refuse_failure(self, answer: Answer) -> None:
+        if answer.status >= 400:  # noqa: PLR2004  HTTP's border of failure
+            raise from_message(self._failure(answer, await answer.read()))
+
+    def _failure(self, answer: Answer, body: bytes) -> Error:
+        failure = to_message(self._chat.decode_error(answer.status, answer.headers, body))
+        failure.provider.provider = self._account.name
+        failure.metadata.setdefault("provider", self._account.name)
+        return failure
+
+    def _message(
+        self, events: list[StreamEvent], warnings: tuple[LossWarning, ...], characters: int
+    ) -> tuple[pb.GenerateStreamResponse, int]:
+        """Wrap decoded events with what they tell; an incomplete end becomes an error, never an event."""
+        progress = observe(events, characters)
+        progress.cancel_billing = self._cancel_billing
+        last = events[-1]
+        if last.WhichOneof("event") == "finished":
+            if not last.finished.complete:
+                raise self._broken(last.finished.error)
+            last.finished.warnings.extend(warnings)
+        if events[0].WhichOneof("event") == "started":
+            events[0].started.provider = self._account.name
+        return pb.GenerateStreamResponse(events=events, progress=progress), progress.output_characters
+
+    def _broken(self, error: Error) -> LlmhubError:
+        if error.reason:
+            return from_message(error)
+        text = f"{self._account.name} ended its stream early"
+        return UpstreamFailed(text, provider=self._account.name)
+
+    def _unsupported(self, what: str) -> LlmhubError:
+        text = f"{self._account.name} has no {what}"
+        return OperationUnsupported(text, provider=self._account.name, operation=what)
+
+
+def _passed(headers: Mapping[str, str]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower in PASSED_ANSWER_HEADERS or lower.startswith(PASSED_ANSWER_PREFIXES):
+            out[lower] = value
+        elif lower in {"x-request-id", "request-id"}:
+            out["x-upstream-request-id"] = value
+    return out
+
+

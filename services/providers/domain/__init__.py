@@ -1,0 +1,1 @@
+"""What an attempt is: pure rules about accounts, time limits and endpoints."""

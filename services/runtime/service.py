@@ -1,0 +1,57 @@
+"""What a service offers to the process that hosts it, and how it finds the others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc.aio
+
+AsgiApp = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+"""An ASGI 3 application."""
+
+
+class Registry(Protocol):
+    """Where generated `add_XServicer_to_server` functions put servicers: a grpc.aio server or an in-process one."""
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
+        """Add handlers for whole services."""
+        ...
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Any) -> None:
+        """Add handlers by method name."""
+        ...
+
+
+class Channels(Protocol):
+    """Finds the channel to a service, whatever shape the mesh has. The caller never closes a channel."""
+
+    def to(self, service: str) -> grpc.aio.Channel:
+        """Return the channel to `auth`, `router`, `billing` or `gateway`."""
+        ...
+
+    def to_provider(self, provider: str) -> grpc.aio.Channel:
+        """Return the channel to the providers process that serves the named provider."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A started service. It lives inside the async context manager that its `app.build` returns.
+
+    `register` adds its servicers. `drain` waits until running calls have ended and everything owed is flushed; the host
+    bounds it. `http` is the service's HTTP door, if it has one. `reload` takes new settings of the service's own class.
+    """
+
+    register: Callable[[Registry], None]
+    drain: Callable[[], Awaitable[None]]
+    http: AsgiApp | None = None
+    reload: Callable[[Any], None] | None = None
