@@ -1,0 +1,226 @@
+"""The server's half: registered handlers, interceptors, and the task that runs each RPC."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import Context as Variables
+from dataclasses import dataclass
+from functools import partial
+from inspect import isawaitable
+from typing import Any, NoReturn
+
+import grpc
+
+from services.runtime.in_process.channel import InProcessChannel
+from services.runtime.in_process.context import Context, RequestIterator
+from services.runtime.in_process.rpc import DEADLINE_EXCEEDED, OK, Rpc, Status
+
+_LOGGER = logging.getLogger(__name__)
+
+_CLEANUP_SECONDS = 5.0
+_STOPPED = Status(grpc.StatusCode.UNAVAILABLE, "Cancelling all calls")
+_STOPPING = Status(grpc.StatusCode.UNAVAILABLE, "server is stopped")
+_UNKNOWN_METHOD = Status(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+
+
+@dataclass(slots=True)
+class CallDetails:
+    """What interceptors and generic handlers are told about an RPC."""
+
+    method: str
+    invocation_metadata: tuple[tuple[str, str | bytes], ...]
+
+
+class InProcessServer(grpc.aio.Server):
+    """A grpc.aio server without a port: register servicers on it, call them through `channel()`.
+
+    Handlers must be async. Each RPC runs in a task of its own with empty context variables, as on a wire.
+    Messages are handed over by reference: neither side may change one after sending or receiving it.
+    """
+
+    def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> None:
+        for interceptor in interceptors:
+            if not isinstance(interceptor, grpc.aio.ServerInterceptor):
+                raise TypeError(f"{interceptor!r} is not a grpc.aio.ServerInterceptor")
+        self._interceptors = tuple(interceptors)
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._generic_handlers: list[grpc.GenericRpcHandler] = []
+        self._running: set[Rpc] = set()
+        self._stopping = False
+        self._stopped = asyncio.Event()
+
+    def channel(self, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()) -> InProcessChannel:
+        """A channel to this server; closing it ends only its own calls."""
+        return InProcessChannel(self, interceptors)
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        self._generic_handlers.extend(generic_rpc_handlers)
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        for name, handler in method_handlers.items():
+            self._handlers[f"/{service_name}/{name}"] = handler
+
+    def add_insecure_port(self, address: str) -> NoReturn:
+        raise NotImplementedError("an in-process server has no ports")
+
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> NoReturn:
+        raise NotImplementedError("an in-process server has no ports")
+
+    async def start(self) -> None:
+        """Without effect: calls are served from construction to `stop`."""
+
+    async def stop(self, grace: float | None) -> None:
+        """Refuses new calls, waits up to `grace` seconds for running ones, then ends them with UNAVAILABLE.
+
+        Returns when every handler has ended, or has had five seconds for it after being cancelled.
+        """
+        self._stopping = True
+        if grace:
+            await self._handlers_end(grace)
+        for rpc in tuple(self._running):
+            rpc.interrupt(_STOPPED)
+        await self._handlers_end(_CLEANUP_SECONDS)
+        self._stopped.set()
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:
+        """Waits until stopped; False if that took longer than `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self._stopped.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _handlers_end(self, timeout: float) -> None:
+        own = asyncio.current_task()
+        tasks = [rpc.task for rpc in self._running if rpc.task is not None and rpc.task is not own]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+
+    def calls_of(self, channel: object) -> list[Rpc]:
+        """The channel's calls whose handlers are running."""
+        return [rpc for rpc in self._running if rpc.channel is channel]
+
+    def accept(self, rpc: Rpc, request: Any, timeout: float | None) -> None:
+        """Starts the RPC's handler in a task of its own, or ends the RPC where that is not possible."""
+        if self._stopping:
+            rpc.finish(_STOPPING)
+            return
+        if timeout is not None:
+            if timeout <= 0:
+                rpc.finish(DEADLINE_EXCEEDED)
+                return
+            rpc.expire_at(rpc.loop.time() + timeout)
+        context = Context(rpc)
+        self._running.add(rpc)
+        # Identity and the like travel as metadata, never as the caller's context variables.
+        rpc.task = rpc.loop.create_task(self._serve(rpc, context, request), context=Variables())
+        rpc.task.add_done_callback(partial(self._ended, rpc, context))
+
+    def _ended(self, rpc: Rpc, context: Context, task: asyncio.Task[None]) -> None:
+        """Runs also for a task that was cancelled before its first step."""
+        self._running.discard(rpc)
+        if not rpc.ended:
+            rpc.finish(Status(grpc.StatusCode.CANCELLED, "handler was cancelled"))
+        context.run_done_callbacks()
+
+    async def _serve(self, rpc: Rpc, context: Context, request: Any) -> None:
+        try:
+            await self._handle(rpc, context, request)
+            if context.abort_error is not None:
+                _LOGGER.error("abort of %s was suppressed by its handler", rpc.method)
+        except asyncio.CancelledError:
+            _LOGGER.debug("handler of %s was cancelled", rpc.method)
+            raise
+        except Exception as error:
+            if error is context.abort_error:
+                return
+            if rpc.interrupted and isinstance(error, grpc.aio.InternalError):
+                _LOGGER.debug("handler of %s went on after its end", rpc.method)
+                return
+            _LOGGER.exception("unexpected %s in handler of %s", type(error).__name__, rpc.method)
+            code = context.code()
+            if code is None or code is grpc.StatusCode.OK:
+                code = grpc.StatusCode.UNKNOWN
+            rpc.finish(Status(code, f"Unexpected {type(error)}: {error}", context.trailing_metadata()))
+
+    async def _handle(self, rpc: Rpc, context: Context, request: Any) -> None:
+        if self._interceptors:
+            handler = await self._intercepted(0, CallDetails(rpc.method, rpc.metadata))
+        else:
+            handler = self._handlers.get(rpc.method) or self._find(CallDetails(rpc.method, rpc.metadata))
+        behaviour = getattr(handler, rpc.kind.name, None)
+        if behaviour is None:
+            rpc.finish(_UNKNOWN_METHOD)
+            return
+        result = behaviour(RequestIterator(context) if rpc.kind.streams_requests else request, context)
+        if not rpc.kind.streams_responses:
+            rpc.response = await _async_only(result, rpc)
+        elif hasattr(result, "__aiter__"):
+            await _relay(result, rpc, context)
+        else:
+            await _async_only(result, rpc)
+        _finish_normally(rpc, context)
+
+    async def _intercepted(
+        self, index: int, details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        if index == len(self._interceptors):
+            return self._find(details)
+        return await self._interceptors[index].intercept_service(
+            partial(self._intercepted, index + 1), details
+        )
+
+    def _find(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = self._handlers.get(details.method)
+        if handler is not None:
+            return handler
+        for generic in self._generic_handlers:
+            handler = generic.service(details)
+            if handler is not None:
+                return handler
+        return None
+
+
+async def _async_only(result: Any, rpc: Rpc) -> Any:
+    if not isawaitable(result):
+        raise TypeError(f"handler of {rpc.method} is not async")
+    return await result
+
+
+async def _relay(responses: Any, rpc: Rpc, context: Context) -> None:
+    """Sends what the handler yields; stops it while the client is too far behind."""
+    pipe = rpc.responses
+    async for message in responses:
+        if rpc.ended or message is None or rpc.initial_metadata is None or pipe.is_full():
+            try:
+                await context.write(message)
+            except BaseException as error:
+                # The generator waits at its yield: let it see why it goes no further, and clean up now.
+                await _throw(responses, error)
+                raise
+        else:
+            pipe.push(message)
+
+
+async def _throw(responses: Any, error: BaseException) -> None:
+    if not hasattr(responses, "athrow"):
+        return
+    with contextlib.suppress(StopAsyncIteration, type(error)):
+        await responses.athrow(error)
+    await responses.aclose()
+
+
+def _finish_normally(rpc: Rpc, context: Context) -> None:
+    code = context.code()
+    if code is not None and code is not grpc.StatusCode.OK:
+        rpc.finish(Status(code, context.details(), context.trailing_metadata()))
+        return
+    if rpc.response is None and not rpc.kind.streams_responses:
+        raise TypeError(f"handler of {rpc.method} returned None instead of a message")
+    if context.details() or context.trailing_metadata():
+        rpc.finish(Status(grpc.StatusCode.OK, context.details(), context.trailing_metadata()))
+    else:
+        rpc.finish(OK)
