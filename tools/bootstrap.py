@@ -69,8 +69,20 @@ def make_environment() -> None:
         and call(*pip, "--python", PYTHON, "install", "--quiet", "pip")
     ):
         return
+    shutil.rmtree(VENV, ignore_errors=True)
+    if install_venv_module() and call(sys.executable, "-m", "venv", VENV):
+        return
     message = "this Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv"
     raise BootstrapFailed(message)
+
+
+def install_venv_module() -> bool:
+    """On Debian and Ubuntu, where it is a package of its own, and only as root."""
+    if os.name == "nt" or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    say("installing the Debian package python3-venv")
+    apt = ("apt-get", "-qq")
+    return call(*apt, "update") and call(*apt, "install", "--yes", "--no-install-recommends", "python3-venv")
 
 
 def install(lock: Path) -> None:
