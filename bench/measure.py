@@ -1,6 +1,7 @@
 """One load phase: drive a client, read the CPU clocks of everyone while its window is open."""
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -14,6 +15,8 @@ from bench.processes import cpu_seconds, machine_cpu_seconds, pinned
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / ".build"
 _SLACK_SECONDS = 60.0
+# The gRPC client imports this package and the generated one, installed or not.
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE.parent / 'gen/python'}"}
 
 
 class CannotBuildError(Exception):
@@ -102,7 +105,9 @@ class _Clocks:
 
 def run_load(argv: Sequence[str | Path], seconds: float, core: int, watched: Watched) -> Sample:
     """Run a client that prints begin, end and one JSON line (see load.c) and measure its window."""
-    with subprocess.Popen([*pinned(core), *map(str, argv)], stdout=subprocess.PIPE, text=True) as client:
+    with subprocess.Popen(
+        [*pinned(core), *map(str, argv)], stdout=subprocess.PIPE, text=True, env=_ENVIRONMENT
+    ) as client:
         assert client.stdout is not None
         watchdog = threading.Timer(seconds + _SLACK_SECONDS, client.kill)
         watchdog.start()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bodies import CHUNKS
-from bench.measure import BUILD, HERE, Sample, Watched, run_load
+from bench.measure import BUILD, Sample, Watched, run_load
 from bench.systems import Door, Lab, Running, start_direct
 
 
@@ -69,7 +69,7 @@ def _command(lab: Lab, port: int, door: Door, phase: Phase, seconds: float) -> l
     streams = phase.gap_ms is not None
     body = lab.folder / f"{door.name}-{phase.name}.json"
     body.write_bytes(door.body(phase.gap_ms))
-    client = [BUILD / "load"] if door.client == "http" else [sys.executable, HERE / "grpc_load.py"]
+    client = [BUILD / "load"] if door.client == "http" else [sys.executable, "-m", "bench.grpc_load"]
     options = {
         "-p": port,
         "-P": door.stream_path if streams else door.unary_path,

@@ -18,6 +18,9 @@ _PHASES = (PLAIN, S0, S20)
 _ROWS = 40
 _SAMPLES_PER_SECOND = 200
 _DUMP_SECONDS = 20
+_SLEEPER = (
+    "Thread.run (threading.py)"  # a thread inside C, as gRPC's poller: it waits, but py-spy calls it busy
+)
 
 
 class ProfileUnavailableError(Exception):
@@ -82,7 +85,7 @@ def _hot_functions(stacks: str) -> str:
         frames_text, _, count_text = line.rpartition(" ")
         frames, count = frames_text.split(";"), int(count_text)
         functions = [frame.rsplit(":", 1)[0].rstrip(")") + ")" for frame in frames if "(" in frame]
-        if not functions:
+        if not functions or functions[-1] == _SLEEPER:
             continue
         total += count
         own[functions[-1]] += count

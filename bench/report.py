@@ -76,7 +76,7 @@ def _main_rows(result: SystemResult, results: Sequence[SystemResult]) -> Iterato
         yield (
             _title(result, door),
             _number(_per_request(plain), 3),
-            _ratio(_peer(results, "litellm"), door, "plain"),
+            "-" if result.name == "direct" else _ratio(_peer(results, "litellm"), door, "plain"),
             _number(_per_request(low), 2),
             _number(_added(low, door.direct_low, "p50"), 2),
             _number(_added(low, door.direct_low, "p99"), 2),

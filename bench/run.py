@@ -4,15 +4,16 @@ import argparse
 import dataclasses
 import functools
 import json
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.measure import HERE, CannotBuildError, build_tools
+from bench.measure import HERE, CannotBuildError, Sample, build_tools
 from bench.peers import start_litellm, start_portkey
-from bench.phases import LOW, PHASES, DoorResult, SystemResult, run_direct_low, run_phase
+from bench.phases import LOW, PHASES, DoorResult, Phase, SystemResult, run_direct_low, run_phase
 from bench.processes import NotReadyError, cpu_seconds, rss_mib
 from bench.profiling import ProfileUnavailableError, profile_llmhub
 from bench.report import render
@@ -32,6 +33,8 @@ RESULTS = HERE / "results"
 DOORS = ("openai", "grpc", "rest")
 _FULL_SECONDS, _QUICK_SECONDS = 5.0, 2.0
 _SETTLE_SECONDS = 2.0  # a server still imports and compiles for a while after it is ready
+_QUIET_CORES = 0.3
+_OPTIONAL = {"portkey", "litellm"}
 
 Start = Callable[[Lab], Running]
 
@@ -44,9 +47,11 @@ class Plan:
     doors: Sequence[str]
     phases: Sequence[str]
     seconds: float
+    retries: int
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that children are stopped
     options = _options()
     plan = _plan(options)
     try:
@@ -85,7 +90,8 @@ def _bench(lab: Lab, plan: Plan, stamp: str) -> int:
     raw = [dataclasses.asdict(result) for result in results]
     report.with_suffix(".json").write_text(json.dumps(raw, indent=1))
     print(f"\n{text}\n{report.relative_to(HERE.parent)}")
-    return 0 if results else 1
+    measured = {result.name for result in results}
+    return 0 if measured >= set(plan.systems) - _OPTIONAL else 1
 
 
 def _measure(lab: Lab, start: Start, name: str, plan: Plan) -> SystemResult:
@@ -109,7 +115,7 @@ def _measure_door(lab: Lab, running: Running, door: Door, plan: Plan) -> DoorRes
     direct_low = run_direct_low(lab, plan.seconds) if LOW.name in plan.phases else None
     samples = {}
     for name in plan.phases:
-        sample = run_phase(lab, running, door, PHASES[name], plan.seconds)
+        sample = _quietest(lab, running, door, PHASES[name], plan)
         samples[name] = sample
         cost = sample.cpu_us_per_chunk if sample.chunks else sample.cpu_ms_per_request
         unit = "µs/chunk" if sample.chunks else "ms/req"
@@ -117,6 +123,17 @@ def _measure_door(lab: Lab, running: Running, door: Door, plan: Plan) -> DoorRes
         trouble = f"  errors {sample.errors}: {sample.first_error}" if sample.errors else ""
         print(f"  {door.name:7} {name:6} {shown}  other {sample.other_cores:.2f}{trouble}", flush=True)
     return DoorResult(door.name, samples, direct_low)
+
+
+def _quietest(lab: Lab, running: Running, door: Door, phase: Phase, plan: Plan) -> Sample:
+    """The phase's sample; a noisy one is taken again while retries are left, and the quietest kept."""
+    best = run_phase(lab, running, door, phase, plan.seconds)
+    for _ in range(plan.retries):
+        if best.other_cores <= _QUIET_CORES:
+            break
+        again = run_phase(lab, running, door, phase, plan.seconds)
+        best = min(best, again, key=lambda sample: sample.other_cores)
+    return best
 
 
 def _profile(lab: Lab, plan: Plan, chosen: Path | None, tool: str, stamp: str) -> int:
@@ -140,7 +157,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     }
     wanted = {name: systems[name] for name in systems if name in options.only}
     seconds = options.duration or (_QUICK_SECONDS if options.quick else _FULL_SECONDS)
-    return Plan(wanted, options.doors, options.phases, seconds)
+    return Plan(wanted, options.doors, options.phases, seconds, options.retries)
 
 
 def _start_llmhub(chosen: Path | None, lab: Lab) -> Running:
@@ -152,6 +169,9 @@ def _options() -> argparse.Namespace:
     systems = ("direct", "llmhub", "portkey", "litellm")
     parser.add_argument("--quick", action="store_true", help=f"phases of {_QUICK_SECONDS:.0f} s")
     parser.add_argument("--duration", type=float, help=f"seconds of a phase (default {_FULL_SECONDS:.0f})")
+    parser.add_argument(
+        "--retries", type=int, default=0, help="repeat a phase that strangers disturbed (default 0)"
+    )
     parser.add_argument("--only", type=_names_of(systems), default=systems, help=f"of {','.join(systems)}")
     parser.add_argument("--doors", type=_names_of(DOORS), default=DOORS, help=f"of {','.join(DOORS)}")
     parser.add_argument(
