@@ -79,15 +79,14 @@ _STAND_INS: Final = {
 }
 
 
-class RpcStatus(NamedTuple):
-    """What `abort_with_status` takes: code, text and the trailing metadata that carries the details."""
-
+class _StatusParts(NamedTuple):
     code: grpc.StatusCode
     details: str
     trailing_metadata: tuple[tuple[str, str | bytes], ...]
 
 
-grpc.Status.register(RpcStatus)
+class RpcStatus(_StatusParts, grpc.Status):
+    """What `abort_with_status` takes: code, text and the trailing metadata that carries the details."""
 
 
 def code_of(error: LlmhubError) -> grpc.StatusCode:
