@@ -1,8 +1,8 @@
 """Takes modelled members out of a decoded JSON object; what remains travels as the dialect's extension.
 
-An explicit null of a modelled member, and a member of an unexpected type, stay in the extension. Variants of
-shape that the contract cannot tell apart are kept as a compact hint under one reserved key, SHAPE. Typed fields
-are authoritative: the extension never repeats them, and never overrides them when it is merged back.
+An explicit null of a modelled member, and a member of an unexpected type, stay in the extension. Variants
+of shape that the contract cannot tell apart are kept as compact hints under one reserved key, SHAPE. Typed
+fields are authoritative: the extension never repeats them, nor overrides them when it is merged back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ SHAPE: Final = "$shape"
 
 JsonObject = dict[str, Any]
 
-_INT64: Final = 1 << 63
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -73,8 +72,8 @@ def answer_object(body: bytes) -> JsonObject:
 class Members:
     """The members of one JSON object, taken one by one.
 
-    It owns the object it is given and empties it. With `faults`, a member of an unexpected type other than null
-    is noted there as a violation; without, it silently stays in the extension.
+    It owns the object it is given and empties it. With `faults`, a member of an unexpected type other than
+    null is noted there as a violation; without, it silently stays in the extension.
     """
 
     __slots__ = ("_faults", "_path", "_shape", "rest")
@@ -102,15 +101,19 @@ class Members:
         """Take an object."""
         return self._take(name, dict)  # type: ignore[no-any-return]
 
-    def integer(self, name: str) -> int | None:
-        """Take an integer that fits 64 bits, 3.0 included."""
+    def word(self, name: str) -> str | None:
+        """Take a string that is not empty; an empty one stays, since the contract reads it as absent."""
+        return self._take(name, str) if self.rest.get(name) != "" else None
+
+    def integer(self, name: str, bits: int = 63) -> int | None:
+        """Take an integer that fits so many bits and a sign, 3.0 included."""
         value = self.rest.get(name)
         if value is None:
             return None
         if type(value) is float and value.is_integer():
             value = int(value)
-        if type(value) is not int or not -_INT64 <= value < _INT64:
-            self.fault(name, "must be an integer")
+        if type(value) is not int or not -(1 << bits) <= value < 1 << bits:
+            self.fault(name, f"must be an integer of {bits + 1} bits")
             return None
         del self.rest[name]
         return value
@@ -196,6 +199,20 @@ class Extension:
         for name, value in self.members.items():
             into.setdefault(name, value)
         return into
+
+
+def foreign_members(extensions: Mapping[str, str], dialect: str) -> list[tuple[str, list[str]]]:
+    """Names of the members that only other dialects understand, per dialect; nulls carry nothing."""
+    if not extensions:
+        return []
+    found = []
+    for name in sorted(extensions):
+        if name != dialect:
+            members = Extension(extensions, name).members
+            names = [member for member, value in members.items() if value is not None]
+            if names:
+                found.append((name, names))
+    return found
 
 
 def plain_number(value: float) -> int | float:

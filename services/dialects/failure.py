@@ -1,0 +1,78 @@
+"""Failures inside messages: LlmhubError to and from llmhub.types.v1.Error, for the terminal events of streams."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from llmhub.types.v1.error_pb2 import Error, ErrorReason, ProviderError
+from services.runtime.errors import BY_REASON, InternalError, LlmhubError, UpstreamDetail
+
+MAX_BODY_BYTES: Final = 4096
+_PREFIX: Final = "ERROR_REASON_"
+_LONGEST_DELAY: Final = 1e9
+
+
+def error_message(error: LlmhubError) -> Error:
+    """Write an error into a message; the provider's body is cut at 4,096 bytes."""
+    message = Error(
+        reason=ErrorReason.Value(_PREFIX + error.reason), message=error.message, metadata=error.metadata
+    )
+    if error.retry_after is not None:
+        message.retry_delay.CopyFrom(_duration(error.retry_after))
+    if error.upstream is not None:
+        detail = error.upstream
+        message.provider.CopyFrom(
+            ProviderError(
+                provider=detail.provider,
+                model=detail.model,
+                http_status=detail.http_status,
+                type=detail.type,
+                code=detail.code,
+                param=detail.param,
+                message=detail.message,
+                request_id=detail.request_id,
+                dialect=detail.dialect,
+                body=detail.body[:MAX_BODY_BYTES],
+                events_delivered=detail.events_delivered,
+                retry_delay_source=detail.retry_delay_source,
+            )
+        )
+    return message
+
+
+def message_error(message: Error) -> LlmhubError:
+    """Read an error out of a message; an unknown reason becomes INTERNAL."""
+    name = ""
+    if message.reason in ErrorReason.values():
+        name = ErrorReason.Name(message.reason).removeprefix(_PREFIX)
+    upstream = None
+    if message.HasField("provider"):
+        detail = message.provider
+        upstream = UpstreamDetail(
+            provider=detail.provider,
+            model=detail.model,
+            http_status=detail.http_status,
+            type=detail.type,
+            code=detail.code,
+            param=detail.param,
+            message=detail.message,
+            request_id=detail.request_id,
+            dialect=detail.dialect,
+            body=detail.body,
+            events_delivered=detail.events_delivered,
+            retry_delay_source=detail.retry_delay_source,
+        )
+    delay = None
+    if message.HasField("retry_delay"):
+        delay = message.retry_delay.seconds + message.retry_delay.nanos / 1e9
+    error = BY_REASON.get(name, InternalError)(message.message, retry_after=delay, upstream=upstream)
+    error.metadata = dict(message.metadata)
+    return error
+
+
+def _duration(seconds: float) -> Duration:
+    bounded = min(max(seconds, 0.0), _LONGEST_DELAY)
+    whole = int(bounded)
+    return Duration(seconds=whole, nanos=int((bounded - whole) * 1e9))
