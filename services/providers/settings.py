@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
@@ -29,7 +27,6 @@ class Account(BaseModel):
     api_key: SecretStr | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     limits: Limits = Limits()
-    cancel_billing: Literal["stops", "continues"] = "stops"
     max_connections: int = Field(1000, ge=1, le=100_000)
     missing: tuple[str, ...] = ()
     """What keeps the account from being used, for example the name of an unset environment variable."""

@@ -27,11 +27,6 @@ from services.runtime.errors import (
 )
 from services.runtime.status import from_message, to_message
 
-_CANCEL_BILLING = {
-    "stops": pb.CancelBilling.CANCEL_BILLING_STOPS,
-    "continues": pb.CancelBilling.CANCEL_BILLING_CONTINUES,
-}
-
 
 class DialectAdapter:
     """Speaks one dialect to one account; see domain.adapter.Adapter."""
@@ -50,7 +45,6 @@ class DialectAdapter:
         self._count = count
         self._embedding = embedding
         self._headers = {"content-type": "application/json", **credentials.headers(account)}
-        self._cancel_billing = _CANCEL_BILLING[account.cancel_billing]
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
@@ -110,21 +104,18 @@ class DialectAdapter:
                 return
             data = await answer.read()
             progress = self._chat.relay_answer(data, request.endpoint)
-            progress.cancel_billing = self._cancel_billing
             yield pb.RelayResponse(head=head, data=data, progress=progress)
 
     async def _relay_stream(
         self, answer: Answer, head: pb.RelayHead, request: pb.RelayRequest, limits: Deadlines, *, hide: bool
     ) -> AsyncGenerator[pb.RelayResponse, None]:
         tap = self._chat.relay_tap(request.endpoint, hide_usage=hide)
-        progress = pb.Progress(cancel_billing=self._cancel_billing)
-        message = pb.RelayResponse(head=head, progress=progress)
+        message = pb.RelayResponse(head=head)
         complete = False
         async for data in answer.chunks():
             passed = tap.feed(data)
             message.data = passed.data
             if passed.progress is not None:
-                passed.progress.cancel_billing = self._cancel_billing
                 message.progress.CopyFrom(passed.progress)
                 limits.first_token_seen = limits.first_token_seen or passed.progress.content
                 complete = passed.progress.complete
@@ -192,7 +183,6 @@ class DialectAdapter:
     ) -> tuple[pb.GenerateStreamResponse, int]:
         """Wrap decoded events with what they tell; an incomplete end becomes an error, never an event."""
         progress = observe(events, characters)
-        progress.cancel_billing = self._cancel_billing
         last = events[-1]
         if last.WhichOneof("event") == "finished":
             if not last.finished.complete:
@@ -200,6 +190,7 @@ class DialectAdapter:
             last.finished.warnings.extend(warnings)
         if events[0].WhichOneof("event") == "started":
             events[0].started.provider = self._account.name
+            events[0].started.warnings.extend(warnings)
         return pb.GenerateStreamResponse(events=events, progress=progress), progress.output_characters
 
     def _broken(self, error: Error) -> LlmhubError:

@@ -48,28 +48,6 @@ ENDPOINT_ANTHROPIC_MESSAGES: Endpoint.ValueType  # 3
 ENDPOINT_ANTHROPIC_COUNT_TOKENS: Endpoint.ValueType  # 4
 Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
 
-class _CancelBilling:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _CancelBillingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelBilling.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CANCEL_BILLING_UNSPECIFIED: _CancelBilling.ValueType  # 0
-    CANCEL_BILLING_STOPS: _CancelBilling.ValueType  # 1
-    """Generation stops; delivered output is charged."""
-    CANCEL_BILLING_CONTINUES: _CancelBilling.ValueType  # 2
-    """Generation goes on and is charged whole."""
-
-class CancelBilling(_CancelBilling, metaclass=_CancelBillingEnumTypeWrapper):
-    """CancelBilling says what hanging up does to the provider's bill."""
-
-CANCEL_BILLING_UNSPECIFIED: CancelBilling.ValueType  # 0
-CANCEL_BILLING_STOPS: CancelBilling.ValueType  # 1
-"""Generation stops; delivered output is charged."""
-CANCEL_BILLING_CONTINUES: CancelBilling.ValueType  # 2
-"""Generation goes on and is charged whole."""
-Global___CancelBilling: _TypeAlias = CancelBilling  # noqa: Y015
-
 @_typing.final
 class Attempt(_message.Message):
     """Attempt names one try and where it goes."""
@@ -396,7 +374,6 @@ class Progress(_message.Message):
     PROVIDER_MODEL_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
-    CANCEL_BILLING_FIELD_NUMBER: _builtins.int
     content: _builtins.bool
     """Content was received: from here on another attempt would repeat what the caller may have seen."""
     output_characters: _builtins.int
@@ -406,8 +383,6 @@ class Progress(_message.Message):
     provider_model: _builtins.str
     complete: _builtins.bool
     """The provider ended the answer properly."""
-    cancel_billing: Global___CancelBilling.ValueType
-    """What the provider charges for when the caller leaves now."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """Totals so far, as the provider reports them."""
@@ -429,11 +404,10 @@ class Progress(_message.Message):
         provider_model: _builtins.str = ...,
         complete: _builtins.bool = ...,
         error: _error_pb2.Error | None = ...,
-        cancel_billing: Global___CancelBilling.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "finish", b"finish", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_billing", b"cancel_billing", "complete", b"complete", "content", b"content", "error", b"error", "finish", b"finish", "output_characters", b"output_characters", "provider_model", b"provider_model", "response_id", b"response_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "content", b"content", "error", b"error", "finish", b"finish", "output_characters", b"output_characters", "provider_model", b"provider_model", "response_id", b"response_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -152,21 +152,25 @@ class Target(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
+    BILLS_AFTER_CANCEL_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     model: _builtins.str
     """The model as the provider names it."""
     dialect: _builtins.str
     """The provider's wire dialect."""
+    bills_after_cancel: _builtins.bool
+    """The provider goes on and charges for the whole answer when its caller hangs up, so the answer is read to its end."""
     def __init__(
         self,
         *,
         provider: _builtins.str = ...,
         model: _builtins.str = ...,
         dialect: _builtins.str = ...,
+        bills_after_cancel: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dialect", b"dialect", "model", b"model", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bills_after_cancel", b"bills_after_cancel", "dialect", b"dialect", "model", b"model", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,7 @@ from llmhub.types.v1 import route_pb2 as llmhub_dot_types_dot_v1_dot_route__pb2
 from llmhub.types.v1 import usage_pb2 as llmhub_dot_types_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cllmhub/types/v1/stream.proto\x12\x0fllmhub.types.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dllmhub/types/v1/content.proto\x1a\x1bllmhub/types/v1/error.proto\x1a llmhub/types/v1/generation.proto\x1a\x1bllmhub/types/v1/route.proto\x1a\x1bllmhub/types/v1/usage.proto\"\xbb\x04\n\x0bStreamEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\r\n\x05\x66rame\x18\x02 \x01(\x03\x12+\n\x07started\x18\x03 \x01(\x0b\x32\x18.llmhub.types.v1.StartedH\x00\x12\x32\n\x0b\x62lock_start\x18\x04 \x01(\x0b\x32\x1b.llmhub.types.v1.BlockStartH\x00\x12\x32\n\x0b\x62lock_delta\x18\x05 \x01(\x0b\x32\x1b.llmhub.types.v1.BlockDeltaH\x00\x12\x30\n\nblock_stop\x18\x06 \x01(\x0b\x32\x1a.llmhub.types.v1.BlockStopH\x00\x12<\n\x10\x63\x61ndidate_finish\x18\x07 \x01(\x0b\x32 .llmhub.types.v1.CandidateFinishH\x00\x12\'\n\x05usage\x18\x08 \x01(\x0b\x32\x16.llmhub.types.v1.UsageH\x00\x12\x30\n\nkeep_alive\x18\t \x01(\x0b\x32\x1a.llmhub.types.v1.KeepAliveH\x00\x12-\n\x08\x66inished\x18\n \x01(\x0b\x32\x19.llmhub.types.v1.FinishedH\x00\x12@\n\nextensions\x18\x0f \x03(\x0b\x32,.llmhub.types.v1.StreamEvent.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05\x65vent\"o\n\x07Started\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\nBlockStart\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\r\n\x05\x62lock\x18\x02 \x01(\x05\x12#\n\x04part\x18\x03 \x01(\x0b\x32\x15.llmhub.types.v1.Part\"\x8e\x02\n\nBlockDelta\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\r\n\x05\x62lock\x18\x02 \x01(\x05\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x13\n\targuments\x18\x04 \x01(\tH\x00\x12-\n\x05state\x18\x05 \x01(\x0b\x32\x1c.llmhub.types.v1.OpaqueStateH\x00\x12-\n\x08\x63itation\x18\x06 \x01(\x0b\x32\x19.llmhub.types.v1.CitationH\x00\x12\x0e\n\x04\x64\x61ta\x18\x07 \x01(\x0cH\x00\x12\x14\n\ntranscript\x18\x08 \x01(\tH\x00\x12\x15\n\x0bopaque_json\x18\t \x01(\tH\x00\x12\x15\n\rlogprobs_json\x18\n \x01(\tB\x07\n\x05\x64\x65lta\"-\n\tBlockStop\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\r\n\x05\x62lock\x18\x02 \x01(\x05\"M\n\x0f\x43\x61ndidateFinish\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\'\n\x06\x66inish\x18\x02 \x01(\x0b\x32\x17.llmhub.types.v1.Finish\"\x0b\n\tKeepAlive\"\xc3\x01\n\x08\x46inished\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.llmhub.types.v1.Error\x12%\n\x05usage\x18\x03 \x01(\x0b\x32\x16.llmhub.types.v1.Usage\x12*\n\x08warnings\x18\x04 \x03(\x0b\x32\x18.llmhub.types.v1.Warning\x12+\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x19.llmhub.types.v1.Decisionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cllmhub/types/v1/stream.proto\x12\x0fllmhub.types.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dllmhub/types/v1/content.proto\x1a\x1bllmhub/types/v1/error.proto\x1a llmhub/types/v1/generation.proto\x1a\x1bllmhub/types/v1/route.proto\x1a\x1bllmhub/types/v1/usage.proto\"\xbb\x04\n\x0bStreamEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\r\n\x05\x66rame\x18\x02 \x01(\x03\x12+\n\x07started\x18\x03 \x01(\x0b\x32\x18.llmhub.types.v1.StartedH\x00\x12\x32\n\x0b\x62lock_start\x18\x04 \x01(\x0b\x32\x1b.llmhub.types.v1.BlockStartH\x00\x12\x32\n\x0b\x62lock_delta\x18\x05 \x01(\x0b\x32\x1b.llmhub.types.v1.BlockDeltaH\x00\x12\x30\n\nblock_stop\x18\x06 \x01(\x0b\x32\x1a.llmhub.types.v1.BlockStopH\x00\x12<\n\x10\x63\x61ndidate_finish\x18\x07 \x01(\x0b\x32 .llmhub.types.v1.CandidateFinishH\x00\x12\'\n\x05usage\x18\x08 \x01(\x0b\x32\x16.llmhub.types.v1.UsageH\x00\x12\x30\n\nkeep_alive\x18\t \x01(\x0b\x32\x1a.llmhub.types.v1.KeepAliveH\x00\x12-\n\x08\x66inished\x18\n \x01(\x0b\x32\x19.llmhub.types.v1.FinishedH\x00\x12@\n\nextensions\x18\x0f \x03(\x0b\x32,.llmhub.types.v1.StreamEvent.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05\x65vent\"\x9b\x01\n\x07Started\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x08warnings\x18\x05 \x03(\x0b\x32\x18.llmhub.types.v1.Warning\"S\n\nBlockStart\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\r\n\x05\x62lock\x18\x02 \x01(\x05\x12#\n\x04part\x18\x03 \x01(\x0b\x32\x15.llmhub.types.v1.Part\"\x8e\x02\n\nBlockDelta\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\r\n\x05\x62lock\x18\x02 \x01(\x05\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x13\n\targuments\x18\x04 \x01(\tH\x00\x12-\n\x05state\x18\x05 \x01(\x0b\x32\x1c.llmhub.types.v1.OpaqueStateH\x00\x12-\n\x08\x63itation\x18\x06 \x01(\x0b\x32\x19.llmhub.types.v1.CitationH\x00\x12\x0e\n\x04\x64\x61ta\x18\x07 \x01(\x0cH\x00\x12\x14\n\ntranscript\x18\x08 \x01(\tH\x00\x12\x15\n\x0bopaque_json\x18\t \x01(\tH\x00\x12\x15\n\rlogprobs_json\x18\n \x01(\tB\x07\n\x05\x64\x65lta\"-\n\tBlockStop\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\r\n\x05\x62lock\x18\x02 \x01(\x05\"M\n\x0f\x43\x61ndidateFinish\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\'\n\x06\x66inish\x18\x02 \x01(\x0b\x32\x17.llmhub.types.v1.Finish\"\x0b\n\tKeepAlive\"\xc3\x01\n\x08\x46inished\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.llmhub.types.v1.Error\x12%\n\x05usage\x18\x03 \x01(\x0b\x32\x16.llmhub.types.v1.Usage\x12*\n\x08warnings\x18\x04 \x03(\x0b\x32\x18.llmhub.types.v1.Warning\x12+\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x19.llmhub.types.v1.Decisionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,18 +43,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMEVENT']._serialized_end=806
   _globals['_STREAMEVENT_EXTENSIONSENTRY']._serialized_start=748
   _globals['_STREAMEVENT_EXTENSIONSENTRY']._serialized_end=797
-  _globals['_STARTED']._serialized_start=808
-  _globals['_STARTED']._serialized_end=919
-  _globals['_BLOCKSTART']._serialized_start=921
-  _globals['_BLOCKSTART']._serialized_end=1004
-  _globals['_BLOCKDELTA']._serialized_start=1007
-  _globals['_BLOCKDELTA']._serialized_end=1277
-  _globals['_BLOCKSTOP']._serialized_start=1279
-  _globals['_BLOCKSTOP']._serialized_end=1324
-  _globals['_CANDIDATEFINISH']._serialized_start=1326
-  _globals['_CANDIDATEFINISH']._serialized_end=1403
-  _globals['_KEEPALIVE']._serialized_start=1405
-  _globals['_KEEPALIVE']._serialized_end=1416
-  _globals['_FINISHED']._serialized_start=1419
-  _globals['_FINISHED']._serialized_end=1614
+  _globals['_STARTED']._serialized_start=809
+  _globals['_STARTED']._serialized_end=964
+  _globals['_BLOCKSTART']._serialized_start=966
+  _globals['_BLOCKSTART']._serialized_end=1049
+  _globals['_BLOCKDELTA']._serialized_start=1052
+  _globals['_BLOCKDELTA']._serialized_end=1322
+  _globals['_BLOCKSTOP']._serialized_start=1324
+  _globals['_BLOCKSTOP']._serialized_end=1369
+  _globals['_CANDIDATEFINISH']._serialized_start=1371
+  _globals['_CANDIDATEFINISH']._serialized_end=1448
+  _globals['_KEEPALIVE']._serialized_start=1450
+  _globals['_KEEPALIVE']._serialized_end=1461
+  _globals['_FINISHED']._serialized_start=1464
+  _globals['_FINISHED']._serialized_end=1659
 # @@protoc_insertion_point(module_scope)

@@ -124,6 +124,7 @@ class Started(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     response_id: _builtins.str
     """The provider's id of the answer."""
     model: _builtins.str
@@ -131,6 +132,10 @@ class Started(_message.Message):
     provider: _builtins.str
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Warning]:
+        """What could not be carried to the provider; repeated in finished."""
+
     def __init__(
         self,
         *,
@@ -138,10 +143,11 @@ class Started(_message.Message):
         model: _builtins.str = ...,
         provider: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        warnings: _abc.Iterable[_generation_pb2.Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "model", b"model", "provider", b"provider", "response_id", b"response_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "model", b"model", "provider", b"provider", "response_id", b"response_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

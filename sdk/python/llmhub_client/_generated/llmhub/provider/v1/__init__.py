@@ -5,7 +5,6 @@
 
 __all__ = (
     "Attempt",
-    "CancelBilling",
     "CountTokensRequest",
     "CountTokensResponse",
     "EmbedRequest",
@@ -37,40 +36,6 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
-
-
-class CancelBilling(betterproto2.Enum):
-    """
-    CancelBilling says what hanging up does to the provider's bill.
-    """
-
-    UNSPECIFIED = 0
-
-    STOPS = 1
-    """
-    Generation stops; delivered output is charged.
-    """
-
-    CONTINUES = 2
-    """
-    Generation goes on and is charged whole.
-    """
-
-    @classmethod
-    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
-        return {
-            0: "CANCEL_BILLING_UNSPECIFIED",
-            1: "CANCEL_BILLING_STOPS",
-            2: "CANCEL_BILLING_CONTINUES",
-        }
-
-    @classmethod
-    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
-        return {
-            "CANCEL_BILLING_UNSPECIFIED": 0,
-            "CANCEL_BILLING_STOPS": 1,
-            "CANCEL_BILLING_CONTINUES": 2,
-        }
 
 
 class Endpoint(betterproto2.Enum):
@@ -349,13 +314,6 @@ class Progress(betterproto2.Message):
     error: "__types__v1__.Error | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The provider reported a failure inside its answer.
-    """
-
-    cancel_billing: "CancelBilling" = betterproto2.field(
-        9, betterproto2.TYPE_ENUM, default_factory=lambda: CancelBilling(0)
-    )
-    """
-    What the provider charges for when the caller leaves now.
     """
 
 

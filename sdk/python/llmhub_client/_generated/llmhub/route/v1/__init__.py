@@ -199,6 +199,11 @@ class Target(betterproto2.Message):
     The provider's wire dialect.
     """
 
+    bills_after_cancel: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    """
+    The provider goes on and charges for the whole answer when its caller hangs up, so the answer is read to its end.
+    """
+
 
 default_message_pool.register_message("llmhub.route.v1", "Target", Target)
 

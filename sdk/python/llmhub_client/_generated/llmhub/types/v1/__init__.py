@@ -2032,6 +2032,11 @@ class Started(betterproto2.Message):
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
 
+    warnings: "list[Warning]" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    What could not be carried to the provider; repeated in finished.
+    """
+
 
 default_message_pool.register_message("llmhub.types.v1", "Started", Started)
 

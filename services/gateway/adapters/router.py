@@ -1,0 +1,60 @@
+"""The Router port over RouteService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Self
+
+import grpc.aio
+from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest
+from llmhub.route.v1.route_service_pb2_grpc import RouteServiceAsyncStub, RouteServiceStub
+
+from services.runtime.log import get_logger
+from services.runtime.status import from_rpc_error
+
+log = get_logger(__name__)
+
+_MAX_WAITING = 10_000
+
+
+class StubRouter:
+    """Plans over the stub, and reports outcomes from one task so that no call waits for it; see ports.Router."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: RouteServiceAsyncStub = RouteServiceStub(channel)
+        self._waiting: deque[ReportOutcomeRequest] = deque(maxlen=_MAX_WAITING)
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._send())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def plan(self, request: PlanRequest) -> PlanResponse:
+        """Return the targets in order."""
+        try:
+            return await self._stub.Plan(request)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "router") from None
+
+    def report(self, outcome: ReportOutcomeRequest) -> None:
+        """Queue an outcome; the oldest is dropped when the router cannot be reached for long."""
+        self._waiting.append(outcome)
+        self._wake.set()
+
+    async def _send(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                outcome = self._waiting.popleft()
+                try:
+                    await self._stub.ReportOutcome(outcome, timeout=5.0)
+                except grpc.aio.AioRpcError as error:
+                    log.warning("the router took no outcome", code=str(error.code()))

@@ -1,0 +1,83 @@
+"""Composition root of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc.aio
+from llmhub.completion.v1.completion_service_pb2_grpc import add_CompletionServiceServicer_to_server
+from llmhub.embedding.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
+
+from services.gateway.adapters.open import OpenBudgets, OpenLimiter
+from services.gateway.adapters.outbox import OutboxOptions, open_outbox
+from services.gateway.adapters.outbox_shipper import shipping
+from services.gateway.adapters.peers import StubPeers
+from services.gateway.adapters.providers import StubProviders
+from services.gateway.adapters.router import StubRouter
+from services.gateway.domain.calls import Calls
+from services.gateway.domain.pipeline import Pipeline, Rules
+from services.gateway.http.app import Door
+from services.gateway.http.catalog import Catalog
+from services.gateway.ports import Authenticator
+from services.gateway.servicers.completion import CompletionServicer
+from services.gateway.servicers.embedding import EmbeddingServicer
+from services.gateway.settings import GatewaySettings
+from services.runtime.clock import SystemClock
+from services.runtime.service import Channels, Hosted, Registry
+
+_FLUSH_SECONDS = 5.0
+"""How long a draining gateway waits for billing's ack. What is not acked stays in the outbox for the next start."""
+
+
+@asynccontextmanager
+async def build(
+    settings: GatewaySettings,
+    channels: Channels,
+    authenticator: Authenticator,
+    peers: Sequence[grpc.aio.Channel] = (),
+) -> AsyncGenerator[Hosted, None]:
+    """Open the outbox, recover what a crash left in it, and offer the public services and the HTTP door."""
+    clock = SystemClock()
+    calls = Calls(max_running=settings.max_running_calls, kept_decisions=settings.kept_decisions)
+    async with AsyncExitStack() as stack:
+        options = OutboxOptions(synchronous=settings.durability)
+        outbox = await stack.enter_async_context(open_outbox(settings.outbox, options))
+        await stack.enter_async_context(shipping(outbox, channels.to("billing")))
+        router = await stack.enter_async_context(StubRouter(channels.to("router")))
+        pipeline = Pipeline(
+            router=router,
+            providers=StubProviders(channels),
+            meter=outbox,
+            limiter=OpenLimiter(),
+            budgets=OpenBudgets(),
+            calls=calls,
+            clock=clock,
+            rules=Rules(
+                max_attempts=settings.max_attempts,
+                commit_buffer_bytes=settings.commit_buffer_bytes,
+                drain_seconds=settings.drain_seconds,
+                max_draining=settings.max_draining,
+            ),
+        )
+        door = Door(
+            pipeline,
+            authenticator,
+            Catalog(channels.to("router")),
+            max_body_bytes=settings.max_body_bytes,
+            ready=lambda: outbox.ready and not calls.draining,
+        )
+
+        def register(registry: Registry) -> None:
+            completion = CompletionServicer(pipeline, StubPeers(peers))
+            add_CompletionServiceServicer_to_server(completion, registry)
+            add_EmbeddingServiceServicer_to_server(EmbeddingServicer(pipeline), registry)
+
+        async def drain() -> None:
+            try:
+                await calls.drain()
+            finally:
+                calls.abort()
+            await outbox.flush(_FLUSH_SECONDS)
+
+        yield Hosted(register=register, drain=drain, http=door)

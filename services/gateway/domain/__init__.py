@@ -1,0 +1,1 @@
+"""The life of one call as this product defines it."""

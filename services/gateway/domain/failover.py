@@ -1,0 +1,54 @@
+"""When another target may be tried."""
+
+from __future__ import annotations
+
+from services.runtime.errors import (
+    LlmhubError,
+    ModelNotFound,
+    OperationUnsupported,
+    ProviderNotConfigured,
+    ProviderNotFound,
+    ServiceUnavailable,
+    StreamInterrupted,
+    UpstreamAuthFailed,
+    UpstreamFailed,
+    UpstreamOverloaded,
+    UpstreamProtocol,
+    UpstreamQuotaExhausted,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+
+_WORTH_ANOTHER_TARGET = (
+    ModelNotFound,
+    OperationUnsupported,
+    ProviderNotConfigured,
+    ProviderNotFound,
+    ServiceUnavailable,
+    UpstreamAuthFailed,
+    UpstreamFailed,
+    UpstreamOverloaded,
+    UpstreamProtocol,
+    UpstreamQuotaExhausted,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+"""Failures of a target, not of the request: another target may do better. A rejected request is rejected once."""
+
+
+def may_fail_over(error: LlmhubError, *, committed: bool) -> bool:
+    """Tell whether the next target may be tried: never once the caller may have seen content."""
+    return not committed and isinstance(error, _WORTH_ANOTHER_TARGET)
+
+
+def after_commit(error: LlmhubError, provider: str, characters: int) -> LlmhubError:
+    """Return the error for an answer that broke off after content went out; what ended it stays readable."""
+    return StreamInterrupted(
+        f"the answer of {provider} broke off after {characters} characters: {error.message}",
+        retry_after=error.retry_after,
+        upstream=error.upstream,
+        provider=provider,
+        cause=error.reason,
+    )

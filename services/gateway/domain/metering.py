@@ -1,0 +1,152 @@
+"""What an attempt is recorded as: outcome, usage and the words of its usage event."""
+
+from __future__ import annotations
+
+from llmhub.provider.v1.provider_service_pb2 import Progress
+from llmhub.types.v1.error_pb2 import ErrorReason
+from llmhub.types.v1.route_pb2 import AttemptRecord, Outcome
+from llmhub.types.v1.usage_pb2 import Measure, Usage
+from llmhub.usage.v1.metering_service_pb2 import Finish, Intent
+
+from services.gateway.domain.call import Ask, AttemptState
+from services.runtime.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    LlmhubError,
+    OperationUnsupported,
+    ParameterUnsupported,
+    ProviderNotConfigured,
+    RequestInvalid,
+    ShuttingDown,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from services.runtime.status import to_message
+
+_CHARACTERS_PER_TOKEN = 4
+"""A rule of thumb for text in the common vocabularies; every figure made from it is marked as estimated."""
+
+_NEVER_SENT = (
+    UpstreamUnreachable,
+    ProviderNotConfigured,
+    OperationUnsupported,
+    ParameterUnsupported,
+    RequestInvalid,
+)
+
+
+def tokens(characters: int) -> int:
+    """Guess how many tokens so many characters are."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)
+
+
+def intent(ask: Ask, attempt: AttemptState) -> Intent:
+    """Write down what is about to be sent."""
+    out = Intent(
+        request_id=ask.request_id,
+        attempt=attempt.number,
+        key_id=ask.principal.key_id,
+        provider=attempt.target.provider,
+        model=attempt.target.model,
+        requested_model=ask.model,
+        operation=ask.operation,
+        door=ask.door,
+        estimated_input_tokens=tokens(ask.input_size),
+    )
+    out.started_at.FromNanoseconds(int(attempt.started_at * 1e9))
+    return out
+
+
+def outcome_of(error: BaseException | None) -> Outcome.ValueType:
+    """Classify the end of an attempt. None: it went well; anything that is no error of ours: the caller left."""
+    match error:
+        case None:
+            return Outcome.OUTCOME_OK
+        case ShuttingDown():
+            return Outcome.OUTCOME_ABORTED_SERVER
+        case Cancelled() | DeadlineExceeded():
+            return Outcome.OUTCOME_ABORTED_CLIENT
+        case LlmhubError() if isinstance(error, _NEVER_SENT):
+            return Outcome.OUTCOME_NOT_SENT
+        case UpstreamTimeout() if error.metadata.get("phase") == "connect":
+            return Outcome.OUTCOME_NOT_SENT
+        case LlmhubError():
+            return Outcome.OUTCOME_UPSTREAM_ERROR
+        case _:
+            return Outcome.OUTCOME_ABORTED_CLIENT
+
+
+def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
+    """Return what the attempt consumed: the provider's own counts where it gave them all, else filled by a guess.
+
+    A provider that failed before any content charges nothing; an attempt that never left costs nothing.
+    """
+    if outcome == Outcome.OUTCOME_NOT_SENT:
+        return Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
+    if outcome == Outcome.OUTCOME_OK and progress.HasField("usage"):
+        return progress.usage
+    if outcome == Outcome.OUTCOME_UPSTREAM_ERROR and not progress.content:
+        return progress.usage if progress.HasField("usage") else Usage(
+            measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0
+        )
+    return _filled(ask, progress)
+
+
+def usage_so_far(progress: Progress) -> Usage:
+    """Return what a running attempt has produced, for a progress mark."""
+    usage = Usage(measure=Measure.MEASURE_ESTIMATED)
+    usage.MergeFrom(progress.usage)
+    usage.output_tokens = max(usage.output_tokens, tokens(progress.output_characters) - usage.reasoning_tokens)
+    usage.measure = Measure.MEASURE_ESTIMATED
+    return usage
+
+
+def _filled(ask: Ask, progress: Progress) -> Usage:
+    usage = Usage()
+    usage.CopyFrom(progress.usage)
+    if progress.complete and usage.HasField("output_tokens"):
+        return usage
+    if not usage.HasField("input_tokens"):
+        usage.input_tokens = tokens(ask.input_size)
+    guess = tokens(progress.output_characters)
+    known = usage.output_tokens + usage.reasoning_tokens
+    if not usage.HasField("output_tokens") or guess > known:
+        usage.output_tokens = max(0, guess - usage.reasoning_tokens)
+    usage.measure = Measure.MEASURE_ESTIMATED
+    return usage
+
+
+def finish(
+    ask: Ask, attempt: AttemptState, error: BaseException | None, ended: float
+) -> Finish:
+    """Write down how the attempt ended; `ended` is on the loop's clock."""
+    outcome = outcome_of(error) if attempt.sent else Outcome.OUTCOME_NOT_SENT
+    out = Finish(
+        intent=intent(ask, attempt),
+        outcome=outcome,
+        usage=usage_of(ask, attempt.progress, outcome),
+        provider_model=attempt.progress.provider_model,
+    )
+    if isinstance(error, LlmhubError):
+        out.error_reason = ErrorReason.Value(f"ERROR_REASON_{error.reason}")
+    out.duration.FromNanoseconds(int((ended - attempt.began) * 1e9))
+    if attempt.first_token is not None:
+        out.first_token.FromNanoseconds(int((attempt.first_token - attempt.began) * 1e9))
+    return out
+
+
+def record(attempt: AttemptState, end: Finish, error: BaseException | None) -> AttemptRecord:
+    """Describe the attempt in the call's decision record."""
+    out = AttemptRecord(
+        attempt_id=attempt.attempt_id,
+        provider=attempt.target.provider,
+        model=attempt.target.model,
+        started_at=end.intent.started_at,
+        duration=end.duration,
+        outcome=end.outcome,
+    )
+    if end.HasField("first_token"):
+        out.first_token.CopyFrom(end.first_token)
+    if isinstance(error, LlmhubError):
+        out.error.CopyFrom(to_message(error))
+    return out

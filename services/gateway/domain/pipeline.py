@@ -1,0 +1,261 @@
+"""The life of a call: admit, plan, reserve, intent, attempts with a commit window, finish (design.md section 6).
+
+Every door ends here. The pieces of the answer come out in order; whatever goes wrong comes out as an LlmhubError, and
+nothing comes out as a clean end that is not one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse, TimeLimits
+from llmhub.route.v1.route_service_pb2 import PlanRequest, ReportOutcomeRequest, Target
+from llmhub.types.v1.route_pb2 import Decision
+from llmhub.usage.v1.metering_service_pb2 import ProgressMark
+
+from services.gateway.domain import failover, metering
+from services.gateway.domain.abandoned import read_on
+from services.gateway.domain.call import Ask, AttemptState, RunningCall
+from services.gateway.domain.calls import Calls
+from services.gateway.domain.payload import Whole
+from services.gateway.domain.progress import absorb, held_bytes
+from services.gateway.ports import Budgets, Limiter, Meter, Piece, Providers, Router
+from services.runtime.clock import Clock
+from services.runtime.errors import LlmhubError, NoTarget, UpstreamFailed
+from services.runtime.ids import new_id
+from services.runtime.status import from_message
+
+_MARK_SECONDS = 2.0
+_MARK_CHARACTERS = 1024
+"""A progress mark is written after this time or this much output, whichever is first (about 256 tokens)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Limits of the pipeline; see settings.GatewaySettings."""
+
+    max_attempts: int
+    commit_buffer_bytes: int
+    drain_seconds: float
+    max_draining: int
+
+
+class Pipeline:
+    """Carries calls from their door to a provider and back."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        providers: Providers,
+        meter: Meter,
+        limiter: Limiter,
+        budgets: Budgets,
+        calls: Calls,
+        clock: Clock,
+        rules: Rules,
+    ) -> None:
+        self._router = router
+        self._providers = providers
+        self._meter = meter
+        self._limiter = limiter
+        self._budgets = budgets
+        self.calls = calls
+        self._clock = clock
+        self._rules = rules
+
+    async def run(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Yield the answer's pieces. Close the generator to leave; it must be used by one task."""
+        call = self.calls.start(ask)
+        try:
+            step = _Steps(call.ask.decision)
+            admission = await self._limiter.admit(ask.principal, ask.model, metering.tokens(ask.input_size))
+            step.done("admit")
+            try:
+                plan = await self._router.plan(_plan_request(ask))
+                call.ask.decision.MergeFrom(plan.decision)
+                step.done("plan")
+                async with aclosing(self._attempts(call, plan.targets)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            finally:
+                admission.release()
+        except asyncio.CancelledError:
+            if call.ended_by is None or call.task is None:
+                raise
+            # The cancellation was ours (Cancel, deadline, shutdown): the door answers with its reason.
+            call.task.uncancel()
+            raise call.ended_by from None
+        finally:
+            self.calls.end(call)
+
+    async def _attempts(self, call: RunningCall, targets: Sequence[Target]) -> AsyncGenerator[Piece, None]:
+        if not targets:
+            message = f"no target of {call.ask.model} can serve this call"
+            raise NoTarget(message, model=call.ask.model)
+        chosen = targets[: self._rules.max_attempts]
+        for number, target in enumerate(chosen, 1):
+            attempt = AttemptState(new_id(), number, target, self._clock.now(), self._clock.monotonic())
+            held: list[Piece] = []
+            try:
+                async with aclosing(self._attempt(call, attempt, held)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except LlmhubError as error:
+                if number < len(chosen) and failover.may_fail_over(error, committed=attempt.committed):
+                    continue
+                if attempt.committed:
+                    characters = attempt.progress.output_characters
+                    raise failover.after_commit(error, target.provider, characters) from error
+                if not (held and _is_failed_relay(held[-1])):
+                    raise
+                # The provider's own refusal, in the caller's own dialect: it goes through as it is.
+                yield held[-1]
+            return
+
+    async def _attempt(
+        self, call: RunningCall, attempt: AttemptState, held: list[Piece]
+    ) -> AsyncGenerator[Piece, None]:
+        """Make one attempt. `held` receives the pieces that come before the commit."""
+        ask = call.ask
+        payload = ask.payload(attempt.target)
+        reservation = await self._budgets.reserve(ask.principal, attempt.target, metering.tokens(ask.input_size))
+        try:
+            await self._intend(call, attempt)
+            stream = self._providers.attempt(
+                attempt.target, attempt.attempt_id, ask.request_id, payload, _limits(ask, self._clock.monotonic())
+            )
+            if attempt.target.bills_after_cancel:
+                stream = read_on(
+                    stream, self.calls, self._rules, lambda progress: self._abandoned(call, attempt, progress)
+                )
+            try:
+                async with aclosing(stream) as pieces:
+                    async for piece in pieces:
+                        self._observe(attempt, piece)
+                        if attempt.progress.complete:
+                            await self._finish(call, attempt, None)
+                        if attempt.committed:
+                            yield piece
+                            continue
+                        held.append(piece)
+                        _refuse(piece)
+                        if self._commits(attempt, held):
+                            attempt.committed = True
+                            for early in held:
+                                yield early
+                            held.clear()
+                if not attempt.progress.complete:
+                    message = f"{attempt.target.provider} ended its answer early"
+                    raise UpstreamFailed(message, provider=attempt.target.provider)
+            except LlmhubError as error:
+                await self._finish(call, attempt, error)
+                raise
+            except BaseException:
+                # The caller left. The books must not wait for a task that is being torn down.
+                if not attempt.finished and not attempt.target.bills_after_cancel:
+                    self.calls.later(self._finish(call, attempt, call.ended_by or asyncio.CancelledError()))
+                raise
+        finally:
+            reservation.release()
+
+    async def _intend(self, call: RunningCall, attempt: AttemptState) -> None:
+        """Return when the intent is durable; from then on the attempt counts as sent."""
+        try:
+            await self._meter.intent(attempt.attempt_id, metering.intent(call.ask, attempt))
+        except asyncio.CancelledError as left:
+            # The record may become durable all the same.
+            self.calls.later(self._finish(call, attempt, call.ended_by or left))
+            raise
+        self._meter.sent(attempt.attempt_id)
+        attempt.sent = True
+
+    def _commits(self, attempt: AttemptState, held: list[Piece]) -> bool:
+        progress = attempt.progress
+        if progress.content or progress.complete:
+            return True
+        return held_bytes(held) > self._rules.commit_buffer_bytes
+
+    def _observe(self, attempt: AttemptState, piece: Piece) -> None:
+        progress = piece.progress
+        absorb(attempt.progress, progress)
+        now = self._clock.monotonic()
+        if attempt.first_token is None and progress.content:
+            attempt.first_token = attempt.marked_at = now
+        fresh = attempt.progress.output_characters - attempt.marked_characters
+        if fresh and (fresh >= _MARK_CHARACTERS or now - attempt.marked_at >= _MARK_SECONDS):
+            attempt.marked_at, attempt.marked_characters = now, attempt.progress.output_characters
+            usage = metering.usage_so_far(attempt.progress)
+            self._meter.progress(attempt.attempt_id, ProgressMark(usage=usage))
+
+    async def _abandoned(self, call: RunningCall, attempt: AttemptState, progress: Progress) -> None:
+        """Book an answer that was read to its end, or to our patience's, after its caller had left."""
+        absorb(attempt.progress, progress)
+        await self._finish(call, attempt, call.ended_by or asyncio.CancelledError())
+
+    async def _finish(self, call: RunningCall, attempt: AttemptState, error: BaseException | None) -> None:
+        if attempt.finished:
+            return
+        attempt.finished = True
+        end = metering.finish(call.ask, attempt, error, self._clock.monotonic())
+        call.ask.decision.attempts.append(metering.record(attempt, end, error))
+        report = ReportOutcomeRequest(
+            attempt_id=attempt.attempt_id,
+            provider=attempt.target.provider,
+            model=attempt.target.model,
+            outcome=end.outcome,
+            duration=end.duration,
+        )
+        if end.HasField("first_token"):
+            report.first_token.CopyFrom(end.first_token)
+        record = call.ask.decision.attempts[-1]
+        if record.HasField("error"):
+            report.error.CopyFrom(record.error)
+        self._router.report(report)
+        await self._meter.finish(attempt.attempt_id, end)
+
+
+class _Steps:
+    """Writes the time of each step into the decision record."""
+
+    def __init__(self, decision: Decision) -> None:
+        self._decision = decision
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+
+    def done(self, step: str) -> None:
+        now = self._loop.time()
+        self._decision.steps.add(step=step).duration.FromNanoseconds(int((now - self._last) * 1e9))
+        self._last = now
+
+
+def _plan_request(ask: Ask) -> PlanRequest:
+    request = PlanRequest(request_id=ask.request_id, model=ask.model, needs=ask.needs)
+    request.principal.key_id = ask.principal.key_id
+    request.principal.models.extend(ask.principal.models)
+    request.principal.scopes.extend(ask.principal.scopes)  # type: ignore[arg-type]
+    return request
+
+
+def _limits(ask: Ask, now: float) -> TimeLimits:
+    limits = TimeLimits()
+    if ask.deadline is not None:
+        limits.total.FromNanoseconds(max(1, int((ask.deadline - now) * 1e9)))
+    return limits
+
+
+def _is_failed_relay(piece: Piece) -> bool:
+    return isinstance(piece, RelayResponse) and piece.head.HasField("error")
+
+
+def _refuse(piece: Piece) -> None:
+    """Raise what a provider reported as a failure before any content."""
+    if isinstance(piece, RelayResponse) and piece.head.HasField("error"):
+        raise from_message(piece.head.error)
+    if not isinstance(piece, Whole) and piece.progress.HasField("error"):
+        raise from_message(piece.progress.error)
+
+

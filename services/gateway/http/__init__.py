@@ -1,0 +1,1 @@
+"""The vendor-shaped HTTP door."""
