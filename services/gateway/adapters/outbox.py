@@ -82,7 +82,7 @@ class Outbox:
         )
         self._ready = True
         self._closing = False
-        self._open: set[str] = set()
+        self._open: dict[str, int] = {}
         self._outgoing: list[Record] = []
         self._scheduled = False
         self._linger: asyncio.TimerHandle | None = None
@@ -110,7 +110,7 @@ class Outbox:
             raise Overloaded("too many attempts are running", resource="outbox")
         if len(event_id) > SLOT or not event_id.isascii():
             raise ValueError(f"an event id is at most {SLOT} ASCII characters: {event_id!r}")
-        self._open.add(event_id)
+        self._open[event_id] = intent.started_at.seconds
         await self._enqueue("intent", event_id, intent)
 
     def sent(self, event_id: str) -> None:
@@ -128,7 +128,7 @@ class Outbox:
 
     async def finish(self, event_id: str, finish: Finish) -> None:
         """Record an attempt's end. Where StorageUnavailable is raised it is kept and written when writes work again."""
-        self._open.discard(event_id)
+        self._open.pop(event_id, None)
         await self._enqueue("finish", event_id, finish)
 
     async def record(self, event_id: str, finish: Finish) -> None:
@@ -182,6 +182,11 @@ class Outbox:
             return False
         return True
 
+    def low_time(self) -> int:
+        """No attempt that is still to be recorded began before this, in seconds since 1970."""
+        now = int(self._clock.now())
+        return min(now, next(iter(self._open.values()), now))
+
     def stats(self) -> OutboxStats:
         """Figures for metrics."""
         oldest = self._written[0][1] if self._written else None
@@ -205,7 +210,9 @@ class Outbox:
         self._writer.start()
 
     async def close(self) -> None:
-        """Refuse new attempts, write what is queued, and let the file go."""
+        """Refuse new attempts, write what is queued, and let the file go. A second time does nothing."""
+        if self._closing:
+            return
         self._closing = True
         self._hand_over()
         self._writer.put([])
@@ -262,7 +269,7 @@ class Outbox:
         self._backlog -= len(dropped)
         for body, event_id, _, waiter in (*dropped, *held):
             if body == "intent":
-                self._open.discard(event_id)
+                self._open.pop(event_id, None)
             if waiter is not None and not waiter.done():
                 waiter.set_exception(StorageUnavailable("the usage outbox cannot be written"))
                 if body == "finish":
