@@ -11,6 +11,9 @@ from services.runtime.in_process.metadata import RawMetadata
 from services.runtime.in_process.pipe import NO_PIPE, Pipe
 
 
+Waiters = tuple[asyncio.Future[None], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One of the four shapes of an RPC; `name` is the handler's attribute for it."""
@@ -47,28 +50,23 @@ class Rpc:
     that is read (`completed`). Cancellation, deadline and shutdown end it for both at once (`interrupted`).
     """
 
-    __slots__ = (
-        "_callbacks",
-        "_initial_metadata_waiters",
-        "_timer",
-        "_waiters",
-        "channel",
-        "completed",
-        "deadline",
-        "ended",
-        "initial_metadata",
-        "interrupted",
-        "kind",
-        "loop",
-        "metadata",
-        "method",
-        "request_feeder",
-        "requests",
-        "response",
-        "responses",
-        "status",
-        "task",
-    )
+    # Defaults live in the class: most calls need few of them, and a call has to be cheap to make.
+    requests = NO_PIPE
+    responses = NO_PIPE
+    response: Any = None
+    task: asyncio.Task[None] | None = None
+    request_feeder: asyncio.Task[None] | None = None
+    deadline: float | None = None
+    initial_metadata: RawMetadata | None = None
+    status = OK
+    started = False
+    ended = False
+    interrupted = False
+    completed = False
+    _timer: asyncio.TimerHandle | None = None
+    _waiters: Waiters = ()
+    _initial_metadata_waiters: Waiters = ()
+    _callbacks: tuple[Callable[[], object], ...] = ()
 
     def __init__(
         self,
@@ -83,21 +81,10 @@ class Rpc:
         self.kind = kind
         self.method = method
         self.metadata = metadata
-        self.requests = Pipe() if kind.streams_requests else NO_PIPE
-        self.responses = Pipe() if kind.streams_responses else NO_PIPE
-        self.response: Any = None
-        self.task: asyncio.Task[None] | None = None
-        self.request_feeder: asyncio.Task[None] | None = None
-        self.deadline: float | None = None
-        self.initial_metadata: RawMetadata | None = None
-        self.status = OK
-        self.ended = False
-        self.interrupted = False
-        self.completed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiters: list[asyncio.Future[None]] = []
-        self._initial_metadata_waiters: list[asyncio.Future[None]] = []
-        self._callbacks: list[Callable[[], object]] = []
+        if kind.streams_requests:
+            self.requests = Pipe()
+        if kind.streams_responses:
+            self.responses = Pipe()
 
     def expire_at(self, deadline: float) -> None:
         """Ends the RPC with DEADLINE_EXCEEDED at this time of the loop's clock."""
@@ -133,7 +120,7 @@ class Rpc:
         self._end(status)
         if self.kind.streams_responses:
             self.responses.close(discard=True)
-        if self.task is not None:
+        if self.task is not None and self.started:
             self.task.cancel()
         self.complete()
         return True
@@ -152,7 +139,8 @@ class Rpc:
             return
         self.completed = True
         if self.initial_metadata is None:
-            self.send_initial_metadata(())
+            self.initial_metadata = ()
+        _wake(self._initial_metadata_waiters)
         if self.request_feeder is not None:
             self.request_feeder.cancel()
         _wake(self._waiters)
@@ -164,7 +152,7 @@ class Rpc:
         if self.completed:
             self._call(callback)
         else:
-            self._callbacks.append(callback)
+            self._callbacks += (callback,)
 
     def _call(self, callback: Callable[[], object]) -> None:
         """One side's faulty callback must not disturb the other side."""
@@ -177,23 +165,29 @@ class Rpc:
 
     def completion(self) -> asyncio.Future[None]:
         """A future of the caller's own that is done when the RPC is completed."""
-        return self._waiter(self._waiters, done=self.completed)
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        if self.completed:
+            waiter.set_result(None)
+        else:
+            self._waiters = (*_waiting(self._waiters), waiter)
+        return waiter
 
     def arrival_of_initial_metadata(self) -> asyncio.Future[None]:
         """A future of the caller's own that is done when `initial_metadata` is set."""
-        return self._waiter(self._initial_metadata_waiters, done=self.initial_metadata is not None)
-
-    def _waiter(self, waiters: list[asyncio.Future[None]], *, done: bool) -> asyncio.Future[None]:
         waiter: asyncio.Future[None] = self.loop.create_future()
-        if done:
+        if self.initial_metadata is not None:
             waiter.set_result(None)
         else:
-            waiters.append(waiter)
+            self._initial_metadata_waiters = (*_waiting(self._initial_metadata_waiters), waiter)
         return waiter
 
 
-def _wake(waiters: list[asyncio.Future[None]]) -> None:
+def _waiting(waiters: Waiters) -> Waiters:
+    """Without those whose task gave up."""
+    return tuple(waiter for waiter in waiters if not waiter.done()) if waiters else waiters
+
+
+def _wake(waiters: Waiters) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
-    waiters.clear()

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Context as Variables
 from dataclasses import dataclass
 from functools import partial
-from inspect import isawaitable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
@@ -16,9 +15,14 @@ from services.runtime.in_process.channel import InProcessChannel
 from services.runtime.in_process.context import Context, RequestIterator
 from services.runtime.in_process.rpc import DEADLINE_EXCEEDED, OK, Rpc, Status
 
+# Generic only for type checkers.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+
 _LOGGER = logging.getLogger(__name__)
 
 _CLEANUP_SECONDS = 5.0
+_HANDLER_CANCELLED = Status(grpc.StatusCode.CANCELLED, "handler was cancelled")
 _STOPPED = Status(grpc.StatusCode.UNAVAILABLE, "Cancelling all calls")
 _STOPPING = Status(grpc.StatusCode.UNAVAILABLE, "server is stopped")
 _UNKNOWN_METHOD = Status(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
@@ -44,7 +48,7 @@ class InProcessServer(grpc.aio.Server):
             if not isinstance(interceptor, grpc.aio.ServerInterceptor):
                 raise TypeError(f"{interceptor!r} is not a grpc.aio.ServerInterceptor")
         self._interceptors = tuple(interceptors)
-        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._handlers: dict[str, Handler] = {}
         self._generic_handlers: list[grpc.GenericRpcHandler] = []
         self._running: set[Rpc] = set()
         self._stopping = False
@@ -58,7 +62,7 @@ class InProcessServer(grpc.aio.Server):
         self._generic_handlers.extend(generic_rpc_handlers)
 
     def add_registered_method_handlers(
-        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+        self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
         for name, handler in method_handlers.items():
             self._handlers[f"/{service_name}/{name}"] = handler
@@ -117,18 +121,13 @@ class InProcessServer(grpc.aio.Server):
         self._running.add(rpc)
         # Identity and the like travel as metadata, never as the caller's context variables.
         rpc.task = rpc.loop.create_task(self._serve(rpc, context, request), context=Variables())
-        rpc.task.add_done_callback(partial(self._ended, rpc, context))
-
-    def _ended(self, rpc: Rpc, context: Context, task: asyncio.Task[None]) -> None:
-        """Runs also for a task that was cancelled before its first step."""
-        self._running.discard(rpc)
-        if not rpc.ended:
-            rpc.finish(Status(grpc.StatusCode.CANCELLED, "handler was cancelled"))
-        context.run_done_callbacks()
 
     async def _serve(self, rpc: Rpc, context: Context, request: Any) -> None:
+        # An RPC that ends before this first step is not cancelled, so that the books are always kept here.
+        rpc.started = True
         try:
-            await self._handle(rpc, context, request)
+            if not rpc.ended:
+                await self._handle(rpc, context, request)
             if context.abort_error is not None:
                 _LOGGER.error("abort of %s was suppressed by its handler", rpc.method)
         except asyncio.CancelledError:
@@ -145,6 +144,11 @@ class InProcessServer(grpc.aio.Server):
             if code is None or code is grpc.StatusCode.OK:
                 code = grpc.StatusCode.UNKNOWN
             rpc.finish(Status(code, f"Unexpected {type(error)}: {error}", context.trailing_metadata()))
+        finally:
+            self._running.discard(rpc)
+            if not rpc.ended:
+                rpc.finish(_HANDLER_CANCELLED)
+            context.run_done_callbacks()
 
     async def _handle(self, rpc: Rpc, context: Context, request: Any) -> None:
         if self._interceptors:
@@ -164,16 +168,14 @@ class InProcessServer(grpc.aio.Server):
             await _async_only(result, rpc)
         _finish_normally(rpc, context)
 
-    async def _intercepted(
-        self, index: int, details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    async def _intercepted(self, index: int, details: grpc.HandlerCallDetails) -> MaybeHandler:
         if index == len(self._interceptors):
             return self._find(details)
         return await self._interceptors[index].intercept_service(
             partial(self._intercepted, index + 1), details
         )
 
-    def _find(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def _find(self, details: grpc.HandlerCallDetails) -> MaybeHandler:
         handler = self._handlers.get(details.method)
         if handler is not None:
             return handler
@@ -185,7 +187,7 @@ class InProcessServer(grpc.aio.Server):
 
 
 async def _async_only(result: Any, rpc: Rpc) -> Any:
-    if not isawaitable(result):
+    if not hasattr(result, "__await__"):
         raise TypeError(f"handler of {rpc.method} is not async")
     return await result
 
@@ -220,7 +222,5 @@ def _finish_normally(rpc: Rpc, context: Context) -> None:
         return
     if rpc.response is None and not rpc.kind.streams_responses:
         raise TypeError(f"handler of {rpc.method} returned None instead of a message")
-    if context.details() or context.trailing_metadata():
-        rpc.finish(Status(grpc.StatusCode.OK, context.details(), context.trailing_metadata()))
-    else:
-        rpc.finish(OK)
+    trailing_metadata = context.trailing_metadata()
+    rpc.finish(Status(grpc.StatusCode.OK, "", trailing_metadata) if trailing_metadata else OK)
