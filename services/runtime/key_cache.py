@@ -1,7 +1,6 @@
 """API keys to principals without a call per request, current to within a second of every change."""
 
 import asyncio
-import logging
 import random
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from services.runtime.errors import (
     ServiceUnavailable,
 )
 from services.runtime.key_format import key_id_of
+from services.runtime.log import get_logger
 from services.runtime.status import from_rpc_error
 
 CAPACITY: Final = 100_000
@@ -41,7 +41,7 @@ _MOST_CALLS: Final = 64
 _LONGEST_PAUSE: Final = 1.0
 
 _REFUSALS: Final = (KeyInvalid, KeyExpired, KeyRevoked)
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -201,9 +201,9 @@ class KeyCache:
             failure = from_rpc_error(error, "auth")
             if isinstance(failure, _REFUSALS):
                 return failure
-            _LOGGER.warning("key not verified: %s", failure.reason)
+            _LOGGER.warning("key not verified", reason=failure.reason)
         except (TimeoutError, grpc.aio.UsageError):
-            _LOGGER.warning("key not verified: no answer from auth")
+            _LOGGER.warning("key not verified", reason="no answer from auth")
         else:
             return self._entry(response, asked_at, epoch)
         return ServiceUnavailable("the key cannot be verified now", retry_after=1.0, service="auth")
@@ -274,7 +274,7 @@ class KeyCache:
                 reason = (
                     error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                 )
-                _LOGGER.info("watch of keys ended: %s", reason)
+                _LOGGER.info("watch of keys ended", reason=reason)
             except Exception:
                 _LOGGER.exception("watch of keys failed")
             failures = 0 if self._epoch != epoch else failures + 1
