@@ -80,7 +80,8 @@ def test_a_secret_in_a_library_s_record_stays_hidden(stream: io.StringIO, name: 
     logger.error("to %s: %d of %r", SECRET, 5, {"a": SECRET}, extra={"more": SECRET})
     logger.error("from %(who)s", {"who": SECRET})
     logger.error("broken %d", Decimal(5))
-    logger.error(f"first line\n{SECRET}", exc_info=failure())
+    prebuilt = f"first line\n{SECRET}"
+    logger.error(prebuilt, exc_info=failure())
     assert SECRET not in stream.getvalue()
     assert [line["event"] for line in lines(stream)] == [
         f"to <str {len(SECRET)}>: 5 of '<dict 1>'",
