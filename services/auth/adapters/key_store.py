@@ -1,0 +1,178 @@
+"""Keys in a database. Every blocking call runs on one thread of its own, never on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from sqlalchemy import Engine, and_, or_, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlmodel import Session, col, select
+
+from services.auth.adapters.mapping import from_row, to_row, to_secret_rows
+from services.auth.adapters.tables import KeyRow, RevisionRow, SecretRow
+from services.auth.domain.api_key import ApiKey
+from services.auth.domain.errors import KeyExists, RequestIdUsed
+from services.auth.domain.key import Digest
+from services.auth.ports import Changes, Position
+from services.runtime.errors import KeyNotFound, StorageUnavailable
+from services.runtime.log import get_logger
+
+T = TypeVar("T")
+
+_LOGGER = get_logger(__name__)
+
+
+class SqlKeyStore:
+    """A KeyStore over an SQLAlchemy engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="auth-db")
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[SqlKeyStore]:
+        """Close connections and thread at the end."""
+        try:
+            yield self
+        finally:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+            self._thread.shutdown()
+
+    async def add(self, key: ApiKey) -> ApiKey:
+        """Store a new key. Raises RequestIdUsed if one was made under its request id, KeyExists for a taken id."""
+
+        def work(session: Session) -> ApiKey:
+            revision = _next_revision(session)
+            if key.request_id:
+                _require_unused(session, key.request_id)
+            if session.get(KeyRow, key.key_id) is not None:
+                raise KeyExists(key.key_id)
+            session.add(to_row(key, revision))
+            session.flush()
+            session.add_all(to_secret_rows(key))
+            return key
+
+        return await self._run(work)
+
+    async def get(self, key_id: str) -> ApiKey:
+        """Return a key. Raises KeyNotFound."""
+        return await self._run(lambda session: _load(session, key_id))
+
+    async def find(self, digests: Sequence[Digest]) -> ApiKey | None:
+        """Return the key that has a secret with one of the digests."""
+
+        def work(session: Session) -> ApiKey | None:
+            values = [digest.value for digest in digests]
+            key_id = session.exec(select(SecretRow.key_id).where(col(SecretRow.digest).in_(values))).first()
+            return None if key_id is None else _load(session, key_id)
+
+        return await self._run(work)
+
+    async def page(self, limit: int, after: Position | None) -> list[ApiKey]:
+        """Return at most `limit` keys older than the position, newest first."""
+
+        def work(session: Session) -> list[ApiKey]:
+            created_at, key_id = col(KeyRow.created_at_ms), col(KeyRow.key_id)
+            query = select(KeyRow).order_by(created_at.desc(), key_id.desc()).limit(limit)
+            if after is not None:
+                same_time = and_(created_at == after.created_at, key_id < after.key_id)
+                query = query.where(or_(created_at < after.created_at, same_time))
+            # A page shows no secrets, so none are read.
+            return [from_row(row, ()) for row in session.exec(query)]
+
+        return await self._run(work)
+
+    async def change(self, key_id: str, step: Callable[[ApiKey], ApiKey]) -> ApiKey:
+        """Replace a key by what `step` makes of it and raise its version, in one transaction."""
+
+        def work(session: Session) -> ApiKey:
+            revision = _next_revision(session)
+            old = _load(session, key_id)
+            new = step(old)
+            if new == old:
+                session.rollback()
+                return old
+            new = replace(new, version=old.version + 1)
+            session.merge(to_row(new, revision))
+            kept = {secret.digest.value for secret in new.secrets}
+            for row in session.exec(select(SecretRow).where(SecretRow.key_id == key_id)):
+                if row.digest not in kept:
+                    session.delete(row)
+            for row in to_secret_rows(new):
+                session.merge(row)
+            return new
+
+        return await self._run(work)
+
+    async def changes_since(self, revision: int, limit: int) -> Changes:
+        """Return at most `limit` keys whose last change is after the revision, oldest change first."""
+
+        def work(session: Session) -> Changes:
+            order = col(KeyRow.revision)
+            query = (
+                select(KeyRow.key_id, KeyRow.revision).where(order > revision).order_by(order).limit(limit)
+            )
+            rows = session.exec(query).all()
+            newest = rows[-1][1] if rows else revision
+            return Changes(revision=newest, key_ids=tuple(key_id for key_id, _ in rows))
+
+        return await self._run(work)
+
+    async def revision(self) -> int:
+        """Return the newest revision; 0 before the first write."""
+        return await self._run(lambda session: session.exec(select(RevisionRow.value)).one())
+
+    async def pepper_versions(self) -> frozenset[int]:
+        """Return the pepper versions under which digests are stored."""
+        return await self._run(
+            lambda session: frozenset(session.exec(select(SecretRow.pepper_version).distinct()))
+        )
+
+    async def _run(self, work: Callable[[Session], T]) -> T:
+        def call() -> T:
+            with _ours(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _next_revision(session: Session) -> int:
+    """Take the write lock of the installation and return this write's revision."""
+    # The first statement of every write: SQLite then waits for other writers instead of failing half-way, and on
+    # PostgreSQL the row's lock makes revisions visible in their order, so that a reader never skips one.
+    session.exec(update(RevisionRow).values(value=col(RevisionRow.value) + 1))
+    return session.exec(select(RevisionRow.value)).one()
+
+
+def _load(session: Session, key_id: str) -> ApiKey:
+    row = session.get(KeyRow, key_id)
+    if row is None:
+        raise KeyNotFound("no such key", key_id=key_id)
+    return from_row(row, session.exec(select(SecretRow).where(SecretRow.key_id == key_id)))
+
+
+def _require_unused(session: Session, request_id: str) -> None:
+    made = session.exec(select(KeyRow.key_id).where(KeyRow.request_id == request_id)).first()
+    if made is not None:
+        raise RequestIdUsed(
+            "a key was made under this request_id; its secret cannot be shown again, but it can be rotated",
+            request_id=request_id,
+            key_id=made,
+        )
+
+
+@contextlib.contextmanager
+def _ours() -> Iterator[None]:
+    """Turn the database's failures into ours. Its texts hold statements and values, so they stay here."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except SQLAlchemyError as error:
+        _LOGGER.exception("the key database failed", error=type(error).__name__)
+        raise StorageUnavailable("the key database cannot be used now") from error
