@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc.aio
+
 from llmhub.completion.v1.completion_service_pb2_grpc import add_CompletionServiceServicer_to_server
 from llmhub.embedding.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
-
 from services.gateway.adapters.open import OpenBudgets, OpenLimiter
 from services.gateway.adapters.outbox import OutboxOptions, open_outbox
 from services.gateway.adapters.outbox_shipper import shipping

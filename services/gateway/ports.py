@@ -13,7 +13,6 @@ from llmhub.completion.v1.completion_service_pb2 import (
 from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse, RelayResponse, TimeLimits
 from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest, Target
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent, ProgressMark
-
 from services.gateway.domain.payload import Payload, Whole
 from services.runtime.context import Principal
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from llmhub.provider.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server
-
 from services.dialects import anthropic, openai
 from services.providers.adapters.dialect import DialectAdapter
 from services.providers.adapters.sim import SimAdapter

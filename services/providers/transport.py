@@ -24,8 +24,8 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None)
 class HttpTransport:
     """Calls one provider over HTTP/1.1 with pooled connections.
 
-    Redirects are not followed and the environment's proxies are not used: calls go where the configuration says, nowhere
-    else. Answers are asked for uncompressed, so that a relayed stream costs no decompression.
+    Redirects are not followed and the environment's proxies are not used: calls go where the configuration says,
+    nowhere else. Answers are asked for uncompressed, so that a relayed stream costs no decompression.
     """
 
     def __init__(self, provider: str, *, max_connections: int, max_response_bytes: int) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc.aio
 
@@ -19,16 +19,8 @@ AsgiApp = Callable[
 """An ASGI 3 application."""
 
 
-class Registry(Protocol):
-    """Where generated `add_XServicer_to_server` functions put servicers: a grpc.aio server or an in-process one."""
-
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
-        """Add handlers for whole services."""
-        ...
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Any) -> None:
-        """Add handlers by method name."""
-        ...
+Registry: TypeAlias = grpc.aio.Server
+"""Where generated `add_XServicer_to_server` functions put servicers: a server with ports or an in-process one."""
 
 
 class Channels(Protocol):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import grpc.aio
+
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
 from llmhub.provider.v1 import provider_service_pb2 as pb
-from llmhub.provider.v1.provider_service_pb2_grpc import ProviderServiceAsyncStub, ProviderServiceStub
+from llmhub.provider.v1.provider_service_pb2_grpc import ProviderServiceStub
 from llmhub.route.v1.route_service_pb2 import Target
 from llmhub.types.v1.usage_pb2 import Usage
-
 from services.gateway.domain.payload import CountTokens, Embed, Generate, Payload, Relay, Whole
 from services.gateway.ports import Piece
 from services.runtime.service import Channels
@@ -22,7 +22,7 @@ class StubProviders:
 
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
-        self._stubs: dict[str, ProviderServiceAsyncStub] = {}
+        self._stubs: dict[str, ProviderServiceStub] = {}
 
     async def attempt(
         self, target: Target, attempt_id: str, request_id: str, payload: Payload, limits: pb.TimeLimits
@@ -58,7 +58,9 @@ class StubProviders:
                 case CountTokens(request=request):
                     count = await stub.CountTokens(pb.CountTokensRequest(attempt=attempt, request=request))
                     # Counting is not generating: providers do not charge for it.
-                    done = pb.Progress(content=True, complete=True, usage=Usage(input_tokens=0, output_tokens=0))
+                    done = pb.Progress(
+                        content=True, complete=True, usage=Usage(input_tokens=0, output_tokens=0)
+                    )
                     yield Whole(count.response, done)
                 case Embed(request=wanted):
                     vectors = await stub.Embed(pb.EmbedRequest(attempt=attempt, request=wanted))
@@ -66,7 +68,7 @@ class StubProviders:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, "providers") from None
 
-    def _stub(self, provider: str) -> ProviderServiceAsyncStub:
+    def _stub(self, provider: str) -> ProviderServiceStub:
         stub = self._stubs.get(provider)
         if stub is None:
             stub = self._stubs[provider] = ProviderServiceStub(self._channels.to_provider(provider))

@@ -7,9 +7,9 @@ from collections import deque
 from typing import Self
 
 import grpc.aio
-from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest
-from llmhub.route.v1.route_service_pb2_grpc import RouteServiceAsyncStub, RouteServiceStub
 
+from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest
+from llmhub.route.v1.route_service_pb2_grpc import RouteServiceStub
 from services.runtime.log import get_logger
 from services.runtime.status import from_rpc_error
 
@@ -22,7 +22,7 @@ class StubRouter:
     """Plans over the stub, and reports outcomes from one task so that no call waits for it; see ports.Router."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub: RouteServiceAsyncStub = RouteServiceStub(channel)
+        self._stub = RouteServiceStub(channel)
         self._waiting: deque[ReportOutcomeRequest] = deque(maxlen=_MAX_WAITING)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from typing import Protocol
 
 from llmhub.provider.v1.provider_service_pb2 import Progress
-
 from services.gateway.domain.calls import Calls
 from services.gateway.domain.progress import absorb
 from services.gateway.ports import Piece

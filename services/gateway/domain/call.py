@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from llmhub.provider.v1.provider_service_pb2 import Progress
 from llmhub.route.v1.route_service_pb2 import Needs, Target
 from llmhub.types.v1.route_pb2 import Decision
-
 from services.gateway.domain.payload import Payload
 from services.runtime.context import Principal
 from services.runtime.errors import LlmhubError
@@ -19,8 +18,8 @@ from services.runtime.errors import LlmhubError
 class Ask:
     """What a door hands to the pipeline.
 
-    `payload` gives the form of the call for a target, so that an alias may mix dialects: relayed where the target speaks
-    the door's dialect, translated where it does not. `deadline` is an instant on the loop's clock.
+    `payload` gives the form of the call for a target, so that an alias may mix dialects: relayed where the target
+    speaks the door's dialect, translated where it does not. `deadline` is an instant on the loop's clock.
     """
 
     request_id: str

@@ -9,7 +9,6 @@ from typing import Any
 
 from llmhub.types.v1.access_pb2 import Scope
 from llmhub.types.v1.route_pb2 import Decision
-
 from services.gateway.domain.call import Ask, RunningCall
 from services.runtime.context import Principal
 from services.runtime.errors import (

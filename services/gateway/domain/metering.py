@@ -7,7 +7,6 @@ from llmhub.types.v1.error_pb2 import ErrorReason
 from llmhub.types.v1.route_pb2 import AttemptRecord, Outcome
 from llmhub.types.v1.usage_pb2 import Measure, Usage
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent
-
 from services.gateway.domain.call import Ask, AttemptState
 from services.runtime.errors import (
     Cancelled,
@@ -86,8 +85,10 @@ def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
     if outcome == Outcome.OUTCOME_OK and progress.HasField("usage"):
         return progress.usage
     if outcome == Outcome.OUTCOME_UPSTREAM_ERROR and not progress.content:
-        return progress.usage if progress.HasField("usage") else Usage(
-            measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0
+        return (
+            progress.usage
+            if progress.HasField("usage")
+            else Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
         )
     return _filled(ask, progress)
 
@@ -96,7 +97,9 @@ def usage_so_far(progress: Progress) -> Usage:
     """Return what a running attempt has produced, for a progress mark."""
     usage = Usage(measure=Measure.MEASURE_ESTIMATED)
     usage.MergeFrom(progress.usage)
-    usage.output_tokens = max(usage.output_tokens, tokens(progress.output_characters) - usage.reasoning_tokens)
+    usage.output_tokens = max(
+        usage.output_tokens, tokens(progress.output_characters) - usage.reasoning_tokens
+    )
     usage.measure = Measure.MEASURE_ESTIMATED
     return usage
 
@@ -116,9 +119,7 @@ def _filled(ask: Ask, progress: Progress) -> Usage:
     return usage
 
 
-def finish(
-    ask: Ask, attempt: AttemptState, error: BaseException | None, ended: float
-) -> Finish:
+def finish(ask: Ask, attempt: AttemptState, error: BaseException | None, ended: float) -> Finish:
     """Write down how the attempt ended; `ended` is on the loop's clock."""
     outcome = outcome_of(error) if attempt.sent else Outcome.OUTCOME_NOT_SENT
     out = Finish(

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse, TimeLimits
 from llmhub.route.v1.route_service_pb2 import PlanRequest, ReportOutcomeRequest, Target
 from llmhub.types.v1.route_pb2 import Decision
 from llmhub.usage.v1.metering_service_pb2 import ProgressMark
-
 from services.gateway.domain import failover, metering
 from services.gateway.domain.abandoned import read_on
 from services.gateway.domain.call import Ask, AttemptState, RunningCall
@@ -120,47 +120,53 @@ class Pipeline:
         self, call: RunningCall, attempt: AttemptState, held: list[Piece]
     ) -> AsyncGenerator[Piece, None]:
         """Make one attempt. `held` receives the pieces that come before the commit."""
-        ask = call.ask
-        payload = ask.payload(attempt.target)
-        reservation = await self._budgets.reserve(ask.principal, attempt.target, metering.tokens(ask.input_size))
+        ask, target = call.ask, attempt.target
+        payload = ask.payload(target)
+        reservation = await self._budgets.reserve(ask.principal, target, metering.tokens(ask.input_size))
         try:
             await self._intend(call, attempt)
-            stream = self._providers.attempt(
-                attempt.target, attempt.attempt_id, ask.request_id, payload, _limits(ask, self._clock.monotonic())
-            )
-            if attempt.target.bills_after_cancel:
-                stream = read_on(
-                    stream, self.calls, self._rules, lambda progress: self._abandoned(call, attempt, progress)
-                )
+            limits = _limits(ask, self._clock.monotonic())
+            stream = self._providers.attempt(target, attempt.attempt_id, ask.request_id, payload, limits)
+            if target.bills_after_cancel:
+                book = partial(self._book_abandoned, call, attempt)
+                stream = read_on(stream, self.calls, self._rules, book)
             try:
-                async with aclosing(stream) as pieces:
+                async with aclosing(self._released(call, attempt, stream, held)) as pieces:
                     async for piece in pieces:
-                        self._observe(attempt, piece)
-                        if attempt.progress.complete:
-                            await self._finish(call, attempt, None)
-                        if attempt.committed:
-                            yield piece
-                            continue
-                        held.append(piece)
-                        _refuse(piece)
-                        if self._commits(attempt, held):
-                            attempt.committed = True
-                            for early in held:
-                                yield early
-                            held.clear()
-                if not attempt.progress.complete:
-                    message = f"{attempt.target.provider} ended its answer early"
-                    raise UpstreamFailed(message, provider=attempt.target.provider)
+                        yield piece
             except LlmhubError as error:
                 await self._finish(call, attempt, error)
                 raise
-            except BaseException:
+            except BaseException as left:
                 # The caller left. The books must not wait for a task that is being torn down.
-                if not attempt.finished and not attempt.target.bills_after_cancel:
-                    self.calls.later(self._finish(call, attempt, call.ended_by or asyncio.CancelledError()))
+                if not target.bills_after_cancel:
+                    self.calls.later(self._finish(call, attempt, call.ended_by or left))
                 raise
         finally:
             reservation.release()
+
+    async def _released(
+        self, call: RunningCall, attempt: AttemptState, stream: AsyncGenerator[Piece, None], held: list[Piece]
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield pieces once the attempt commits; the last one only when its end is durable."""
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                self._observe(attempt, piece)
+                if attempt.progress.complete:
+                    await self._finish(call, attempt, None)
+                if attempt.committed:
+                    yield piece
+                    continue
+                held.append(piece)
+                _refuse(piece)
+                if self._commits(attempt, held):
+                    attempt.committed = True
+                    for early in held:
+                        yield early
+                    held.clear()
+        if not attempt.progress.complete:
+            message = f"{attempt.target.provider} ended its answer early"
+            raise UpstreamFailed(message, provider=attempt.target.provider)
 
     async def _intend(self, call: RunningCall, attempt: AttemptState) -> None:
         """Return when the intent is durable; from then on the attempt counts as sent."""
@@ -191,7 +197,7 @@ class Pipeline:
             usage = metering.usage_so_far(attempt.progress)
             self._meter.progress(attempt.attempt_id, ProgressMark(usage=usage))
 
-    async def _abandoned(self, call: RunningCall, attempt: AttemptState, progress: Progress) -> None:
+    async def _book_abandoned(self, call: RunningCall, attempt: AttemptState, progress: Progress) -> None:
         """Book an answer that was read to its end, or to our patience's, after its caller had left."""
         absorb(attempt.progress, progress)
         await self._finish(call, attempt, call.ended_by or asyncio.CancelledError())
@@ -257,5 +263,3 @@ def _refuse(piece: Piece) -> None:
         raise from_message(piece.head.error)
     if not isinstance(piece, Whole) and piece.progress.HasField("error"):
         raise from_message(piece.progress.error)
-
-

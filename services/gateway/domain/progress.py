@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse
-
 from services.gateway.ports import Piece
 
 

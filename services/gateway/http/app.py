@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from llmhub.types.v1.access_pb2 import Scope
 from services.gateway.domain.pipeline import Pipeline
 from services.gateway.http.catalog import Catalog
 from services.gateway.http.endpoints import ENDPOINTS, dialect_of
@@ -20,7 +21,6 @@ from services.runtime.access import require
 from services.runtime.errors import InternalError, KeyMissing, LlmhubError, OperationUnsupported
 from services.runtime.ids import new_id
 from services.runtime.log import get_logger
-from llmhub.types.v1.access_pb2 import Scope
 
 log = get_logger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc.aio
 import msgspec
-from llmhub.model.v1.model_service_pb2 import GetModelRequest, ListModelsRequest, Model
-from llmhub.model.v1.model_service_pb2_grpc import ModelServiceAsyncStub, ModelServiceStub
 
+from llmhub.model.v1.model_service_pb2 import GetModelRequest, ListModelsRequest, Model
+from llmhub.model.v1.model_service_pb2_grpc import ModelServiceStub
 from services.runtime.status import from_rpc_error
 
 _PAGE = 1000
@@ -20,7 +20,7 @@ class Catalog:
     """Lists models with the caller's own key, so that the router decides what the key may see."""
 
     def __init__(self, router: grpc.aio.Channel) -> None:
-        self._stub: ModelServiceAsyncStub = ModelServiceStub(router)
+        self._stub = ModelServiceStub(router)
 
     async def answer(self, path: str, token: str) -> bytes:
         """Return the body for the list or for one model. Raises what ModelService refuses."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
+
 from llmhub.completion.v1.completion_service_pb2 import CountTokensResponse, GenerateRequest, GenerateResponse
 from llmhub.embedding.v1.embedding_service_pb2 import EmbedRequest, EmbedResponse
 from llmhub.model.v1.model_service_pb2 import Capability
 from llmhub.provider.v1.provider_service_pb2 import Endpoint
 from llmhub.route.v1.route_service_pb2 import Needs, Operation
-
 from services.dialects import anthropic, openai
 from services.dialects.codec import ChatCodec, DecodedRequest
 from services.gateway.domain.payload import CountTokens, Embed, Generate, Payload, WholeAnswer

@@ -88,7 +88,9 @@ class Exchange:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+                "headers": [
+                    (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+                ],
             }
         )
 

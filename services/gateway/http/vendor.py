@@ -13,7 +13,6 @@ from llmhub.route.v1.route_service_pb2 import Target
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.generation_pb2 import WarningKind
 from llmhub.types.v1.stream_pb2 import Finished, StreamEvent
-
 from services.dialects.codec import DecodedRequest, StreamEncoder
 from services.gateway.domain.call import Ask
 from services.gateway.domain.payload import Payload, Relay, Whole
@@ -122,7 +121,9 @@ class VendorCall:
     def _broken(self, error: LlmhubError) -> bytes:
         """Return the dialect's own way to say that a stream broke off."""
         if self._encoder is None:
-            self._encoder = self._endpoint.codec.stream_encoder(DecodedRequest(GenerateRequest(), stream=True))
+            self._encoder = self._endpoint.codec.stream_encoder(
+                DecodedRequest(GenerateRequest(), stream=True)
+            )
         finished = Finished(complete=False, error=to_message(error))
         return self._encoder.encode([StreamEvent(finished=finished)])
 

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
+
 from llmhub.completion.v1 import completion_service_pb2 as pb
 from llmhub.completion.v1.completion_service_pb2_grpc import CompletionServiceServicer
 from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse
 from llmhub.route.v1.route_service_pb2 import Operation, Target
 from llmhub.types.v1.stream_pb2 import Finished, StreamEvent
-
 from services.gateway.domain import needs
 from services.gateway.domain.call import Ask
 from services.gateway.domain.calls import Calls
@@ -84,7 +84,7 @@ class CompletionServicer(CompletionServiceServicer):
         try:
             self._calls.cancel(request.request_id, principal)
         except LlmhubError:
-            await self._peers.cancel(request, context.invocation_metadata() or ())
+            await self._peers.cancel(request, tuple(context.invocation_metadata() or ()))
         return pb.CancelResponse()
 
     async def GetDecision(self, request: pb.GetDecisionRequest, context: Context) -> pb.GetDecisionResponse:
@@ -92,7 +92,7 @@ class CompletionServicer(CompletionServiceServicer):
         try:
             decision = self._calls.decision(request.request_id, caller())
         except LlmhubError:
-            return await self._peers.decision(request, context.invocation_metadata() or ())
+            return await self._peers.decision(request, tuple(context.invocation_metadata() or ()))
         return pb.GetDecisionResponse(decision=decision)
 
     async def _whole(self, ask: Ask, context: Context) -> object:

@@ -6,10 +6,10 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
+
 from llmhub.embedding.v1 import embedding_service_pb2 as pb
 from llmhub.embedding.v1.embedding_service_pb2_grpc import EmbeddingServiceServicer
 from llmhub.route.v1.route_service_pb2 import Needs, Operation
-
 from services.gateway.domain.call import Ask
 from services.gateway.domain.payload import Embed, Whole
 from services.gateway.domain.pipeline import Pipeline

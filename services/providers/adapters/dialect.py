@@ -10,7 +10,6 @@ from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.types.v1.error_pb2 import Error
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.stream_pb2 import StreamEvent
-
 from services.dialects.codec import ChatCodec, CountCodec, EmbeddingCodec, WireRequest
 from services.dialects.progress import observe
 from services.providers import credentials
@@ -84,14 +83,14 @@ class DialectAdapter:
         """Send a body of this dialect and pass the answer's bytes on."""
         route = RELAY_ROUTES.get(request.endpoint)
         if route is None or route.dialect != self._chat.name:
-            message = f"{self._account.name} does not speak the dialect of this endpoint"
-            raise OperationUnsupported(message, provider=self._account.name)
+            text = f"{self._account.name} does not speak the dialect of this endpoint"
+            raise OperationUnsupported(text, provider=self._account.name)
         body = self._chat.relay_request(request.body, request.attempt.model, request.endpoint)
         headers = {name: value for name, value in request.headers.items() if name in route.headers}
         limits = self._deadlines(request.attempt)
         async with self._post(route.path, headers, body.body, limits) as answer:
             head = pb.RelayHead(status=answer.status, headers=_passed(answer.headers))
-            if answer.status >= 400:  # noqa: PLR2004  HTTP's border of failure
+            if answer.status >= 400:
                 data = await answer.read()
                 head.error.CopyFrom(self._failure(answer, data))
                 yield pb.RelayResponse(head=head, data=data)
@@ -99,8 +98,8 @@ class DialectAdapter:
             if request.stream and "text/event-stream" in answer.headers.get("content-type", ""):
                 stream = self._relay_stream(answer, head, request, limits, hide=body.hide_usage)
                 async with aclosing(stream) as messages:
-                    async for message in messages:
-                        yield message
+                    async for piece in messages:
+                        yield piece
                 return
             data = await answer.read()
             progress = self._chat.relay_answer(data, request.endpoint)
@@ -157,9 +156,7 @@ class DialectAdapter:
     def _post(
         self, path: str, headers: Mapping[str, str], body: bytes, limits: Deadlines
     ) -> AbstractAsyncContextManager[Answer]:
-        return self._transport.post(
-            self._account.base_url + path, {**headers, **self._headers}, body, limits
-        )
+        return self._transport.post(self._account.base_url + path, {**headers, **self._headers}, body, limits)
 
     def _deadlines(self, attempt: pb.Attempt) -> Deadlines:
         if self._account.missing:
@@ -169,7 +166,7 @@ class DialectAdapter:
         return deadlines(self._account.limits, attempt.limits, asyncio.get_running_loop().time())
 
     async def _refuse_failure(self, answer: Answer) -> None:
-        if answer.status >= 400:  # noqa: PLR2004  HTTP's border of failure
+        if answer.status >= 400:
             raise from_message(self._failure(answer, await answer.read()))
 
     def _failure(self, answer: Answer, body: bytes) -> Error:
@@ -213,5 +210,3 @@ def _passed(headers: Mapping[str, str]) -> dict[str, str]:
         elif lower in {"x-request-id", "request-id"}:
             out["x-upstream-request-id"] = value
     return out
-
-

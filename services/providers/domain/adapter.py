@@ -9,13 +9,15 @@ from llmhub.provider.v1 import provider_service_pb2 as pb
 
 
 class Adapter(Protocol):
-    """Carries attempts to one provider. Every method raises the LlmhubError hierarchy and stops upstream when cancelled."""
+    """Carries attempts to one provider. Failures are LlmhubErrors; cancelling a call stops the provider."""
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
         ...
 
-    def generate_stream(self, request: pb.GenerateStreamRequest) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
+    def generate_stream(
+        self, request: pb.GenerateStreamRequest
+    ) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
         """Make a streaming call; ends after a complete finished event, or raises."""
         ...
 

@@ -23,7 +23,9 @@ RELAY_ROUTES: dict[int, RelayRoute] = {
     Endpoint.ENDPOINT_OPENAI_CHAT: RelayRoute("openai", "/chat/completions", _OPENAI),
     Endpoint.ENDPOINT_OPENAI_EMBEDDINGS: RelayRoute("openai", "/embeddings", _OPENAI),
     Endpoint.ENDPOINT_ANTHROPIC_MESSAGES: RelayRoute("anthropic", "/v1/messages", _ANTHROPIC),
-    Endpoint.ENDPOINT_ANTHROPIC_COUNT_TOKENS: RelayRoute("anthropic", "/v1/messages/count_tokens", _ANTHROPIC),
+    Endpoint.ENDPOINT_ANTHROPIC_COUNT_TOKENS: RelayRoute(
+        "anthropic", "/v1/messages/count_tokens", _ANTHROPIC
+    ),
 }
 
 PASSED_ANSWER_HEADERS = (

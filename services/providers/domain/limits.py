@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llmhub.provider.v1.provider_service_pb2 import TimeLimits
-
 from services.providers.settings import Limits
 
 
 @dataclass(slots=True)
 class Deadlines:
-    """Answers the question how long the next wait may last. Instants are on the monotonic clock, durations in seconds.
+    """Says how long the next wait may last. Instants are on the loop's clock, durations in seconds.
 
-    The total counts from the start; the first token too, until `first_token_seen`; after it the gap between reads counts.
+    The total counts from the start; the first token too, until `first_token_seen`; then the gap between reads.
     """
 
     connect: float

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
+
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.provider.v1.provider_service_pb2_grpc import ProviderServiceServicer
-
 from services.providers.domain.adapter import Adapter
 from services.providers.pool import AdapterPool
 
@@ -43,9 +43,7 @@ class ProviderServicer(ProviderServiceServicer):
             async for message in messages:
                 yield message
 
-    async def CountTokens(
-        self, request: pb.CountTokensRequest, context: Context
-    ) -> pb.CountTokensResponse:
+    async def CountTokens(self, request: pb.CountTokensRequest, context: Context) -> pb.CountTokensResponse:
         """Ask the provider to count."""
         return await self._adapter(request.attempt).count_tokens(request)
 

@@ -1,0 +1,35 @@
+"""Composition root of the router."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from llmhub.model.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
+from llmhub.provider.v1.provider_catalog_service_pb2_grpc import add_ProviderCatalogServiceServicer_to_server
+from llmhub.route.v1.route_service_pb2_grpc import add_RouteServiceServicer_to_server
+from services.router.servicers.catalog import ModelServicer, ProviderCatalogServicer
+from services.router.servicers.route import RouteServicer
+from services.router.settings import RouterSettings
+from services.router.state import RouterState
+from services.runtime.clock import SystemClock
+from services.runtime.page_token import PageTokens
+from services.runtime.service import Channels, Hosted, Registry
+
+
+@asynccontextmanager
+async def build(settings: RouterSettings, channels: Channels) -> AsyncGenerator[Hosted, None]:
+    """Offer routing and the catalogue. Needs no other service and no disk."""
+    del channels
+    state = RouterState(settings, SystemClock())
+    tokens = PageTokens(settings.page_token_key.get_secret_value().encode())
+
+    def register(registry: Registry) -> None:
+        add_RouteServiceServicer_to_server(RouteServicer(state), registry)
+        add_ModelServiceServicer_to_server(ModelServicer(state, tokens), registry)
+        add_ProviderCatalogServiceServicer_to_server(ProviderCatalogServicer(state, tokens), registry)
+
+    async def drain() -> None:
+        """Planning never takes long enough to be waited for."""
+
+    yield Hosted(register=register, drain=drain, reload=state.apply)

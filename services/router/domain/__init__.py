@@ -1,0 +1,1 @@
+"""Routing rules: catalogue, plan, health."""
