@@ -14,9 +14,9 @@ from typing import Any
 
 import grpc
 import uvloop
+
 from llmhub_test.v1 import echo_service_pb2 as pb
 from llmhub_test.v1 import echo_service_pb2_grpc as stubs
-
 from services.runtime.in_process import InProcessServer
 
 ROUNDS = 10
@@ -58,26 +58,30 @@ async def best(work: Callable[[int], Awaitable[None]], count: int) -> float:
     return fastest * 1e6
 
 
-async def measure(name: str, stub: stubs.EchoServiceStub, scale: int) -> None:
-    async def unary(count: int) -> None:
-        for _ in range(count):
-            await stub.Echo(REQUEST)
+class Load:
+    """Calls of each kind, `count` calls or messages at a time."""
 
-    async def unary_deadline(count: int) -> None:
-        for _ in range(count):
-            await stub.Echo(REQUEST, timeout=10, metadata=(("x-request-id", "0199"),))
+    def __init__(self, stub: stubs.EchoServiceStub) -> None:
+        self.stub = stub
 
-    async def stream(count: int) -> None:
-        async for _ in stub.Expand(pb.ExpandRequest(count=count)):
+    async def unary(self, count: int) -> None:
+        for _ in range(count):
+            await self.stub.Echo(REQUEST)
+
+    async def unary_deadline(self, count: int) -> None:
+        for _ in range(count):
+            await self.stub.Echo(REQUEST, timeout=10, metadata=(("x-request-id", "0199"),))
+
+    async def stream(self, count: int) -> None:
+        async for _ in self.stub.Expand(pb.ExpandRequest(count=count)):
             pass
 
-    async def short_streams(count: int) -> None:
+    async def short_streams(self, count: int) -> None:
         for _ in range(count // 100):
-            async for _ in stub.Expand(pb.ExpandRequest(count=100)):
-                pass
+            await self.stream(100)
 
-    async def ping_pong(count: int) -> None:
-        call = stub.Converse()
+    async def ping_pong(self, count: int) -> None:
+        call = self.stub.Converse()
         request = pb.ConverseRequest(text="next")
         for _ in range(count):
             await call.write(request)
@@ -85,15 +89,18 @@ async def measure(name: str, stub: stubs.EchoServiceStub, scale: int) -> None:
         await call.done_writing()
         await call.read()
 
+
+async def measure(name: str, stub: stubs.EchoServiceStub, scale: int) -> None:
+    load = Load(stub)
     print(f"{name:34}", end="")
     for work, count in (
-        (unary, 2_000),
-        (unary_deadline, 2_000),
-        (stream, 10_000),
-        (short_streams, 10_000),
-        (ping_pong, 2_000),
+        (load.unary, 100),
+        (load.unary_deadline, 100),
+        (load.stream, 1_000),
+        (load.short_streams, 1_000),
+        (load.ping_pong, 100),
     ):
-        print(f"{await best(work, count * scale // 20):>12.2f}", end="", flush=True)
+        print(f"{await best(work, count * scale):>14.2f}", end="", flush=True)
     print()
 
 
@@ -109,14 +116,14 @@ async def plain() -> None:
             pass
 
     print(f"{'plain coroutine, async generator':34}", end="")
-    print(f"{await best(unary, 20_000):>12.2f}{'':12}{await best(stream, 100_000):>12.2f}")
+    print(f"{await best(unary, 20_000):>14.2f}{'':14}{await best(stream, 100_000):>14.2f}")
 
 
 async def main() -> None:
     await plain()
     in_process = InProcessServer()
     stubs.add_EchoServiceServicer_to_server(Servicer(), in_process)
-    await measure("in-process", stubs.EchoServiceStub(in_process.channel()), 100)
+    await measure("in-process", stubs.EchoServiceStub(in_process.channel()), 50)
     await in_process.stop(None)
     async with contextlib.AsyncExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "s"
@@ -126,12 +133,12 @@ async def main() -> None:
         await server.start()
         stack.push_async_callback(server.stop, None)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"unix:{path}"))
-        await measure("grpc.aio over a unix socket", stubs.EchoServiceStub(channel), 1)
+        await measure("grpc.aio over a unix socket", stubs.EchoServiceStub(channel), 2)
 
 
 if __name__ == "__main__":
     columns = ("unary", "+deadline,md", "stream msg", "100-msg str.", "ping-pong")
     for label, run in (("asyncio", asyncio.run), ("uvloop", uvloop.run)):
-        print(f"{label + ', CPU µs each':34}" + "".join(f"{column:>12}" for column in columns))
+        print(f"{label + ', CPU µs each':34}" + "".join(f"{column:>14}" for column in columns))
         run(main())
     sys.exit()

@@ -234,8 +234,8 @@ class _StreamRequest(_Call):
                         return
             self._close()
         except asyncio.CancelledError:
+            # Ends here: kept in the task, the error would keep the caller's iterator alive.
             self.cancel()
-            raise
         except Exception:
             # As on a real channel: the caller learns of a failed iterator by the RPC's cancellation.
             _LOGGER.debug("request iterator of %s failed", self._rpc.method, exc_info=True)

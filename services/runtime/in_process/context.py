@@ -15,13 +15,15 @@ _AUTH_CONTEXT: Mapping[str, Iterable[bytes]] = {"transport_security_type": [b"in
 class Context(grpc.aio.ServicerContext[Any, Any]):
     """The servicer context of one in-process RPC; `peer()` is "inproc"."""
 
+    # Defaults live in the class: most calls need none of them, and a call has to be cheap to make.
+    _code: grpc.StatusCode | None = None
+    _details = ""
+    _trailing_metadata: RawMetadata = ()
+    _callbacks: tuple[Callable[[Any], object], ...] = ()
+    abort_error: grpc.aio.AbortError | None = None
+
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        self._code: grpc.StatusCode | None = None
-        self._details = ""
-        self._trailing_metadata: RawMetadata = ()
-        self._callbacks: list[Callable[[Any], None]] = []
-        self.abort_error: grpc.aio.AbortError | None = None
 
     async def read(self) -> Any:
         """The next request, or EOF after the last."""
@@ -132,7 +134,7 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
 
     def add_done_callback(self, callback: Any) -> None:
         """Calls back with this context once the handler has ended."""
-        self._callbacks.append(callback)
+        self._callbacks += (callback,)
 
     def run_done_callbacks(self) -> None:
         for callback in self._callbacks:

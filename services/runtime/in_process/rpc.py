@@ -10,7 +10,6 @@ import grpc
 from services.runtime.in_process.metadata import RawMetadata
 from services.runtime.in_process.pipe import NO_PIPE, Pipe
 
-
 Waiters = tuple[asyncio.Future[None], ...]
 
 

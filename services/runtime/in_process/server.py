@@ -91,11 +91,9 @@ class InProcessServer(grpc.aio.Server):
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:
         """Waits until stopped; False if that took longer than `timeout` seconds."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), timeout)
-        except TimeoutError:
-            return False
-        return True
+        return self._stopped.is_set()
 
     async def _handlers_end(self, timeout: float) -> None:
         own = asyncio.current_task()
@@ -161,11 +159,11 @@ class InProcessServer(grpc.aio.Server):
             return
         result = behaviour(RequestIterator(context) if rpc.kind.streams_requests else request, context)
         if not rpc.kind.streams_responses:
-            rpc.response = await _async_only(result, rpc)
+            rpc.response = await _awaitable(result, rpc)
         elif hasattr(result, "__aiter__"):
             await _relay(result, rpc, context)
         else:
-            await _async_only(result, rpc)
+            await _awaitable(result, rpc)
         _finish_normally(rpc, context)
 
     async def _intercepted(self, index: int, details: grpc.HandlerCallDetails) -> MaybeHandler:
@@ -186,10 +184,10 @@ class InProcessServer(grpc.aio.Server):
         return None
 
 
-async def _async_only(result: Any, rpc: Rpc) -> Any:
+def _awaitable(result: Any, rpc: Rpc) -> Any:
     if not hasattr(result, "__await__"):
         raise TypeError(f"handler of {rpc.method} is not async")
-    return await result
+    return result
 
 
 async def _relay(responses: Any, rpc: Rpc, context: Context) -> None:

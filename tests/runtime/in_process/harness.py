@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
+
 from llmhub_test.v1 import echo_service_pb2 as pb
 from llmhub_test.v1 import echo_service_pb2_grpc as stubs
-
 from services.runtime.in_process import InProcessServer
 
 Code = grpc.StatusCode

@@ -4,8 +4,8 @@ from typing import Any
 
 import grpc
 import pytest
-from llmhub_test.v1 import echo_service_pb2 as pb
 
+from llmhub_test.v1 import echo_service_pb2 as pb
 from tests.runtime.in_process.harness import Code, Connect, failure, soon, texts
 
 
@@ -104,7 +104,7 @@ async def test_an_early_answer_stops_the_request_iterator(connect: Connect) -> N
 
 
 async def test_an_early_error_reaches_a_writer(connect: Connect) -> None:
-    async def refuse(requests: Any, context: Any) -> pb.CollectResponse:
+    async def refuse(requests: Any, context: Any) -> None:
         await context.abort(Code.RESOURCE_EXHAUSTED, "too many")
 
     call = (await connect(Collect=refuse)).stub.Collect()
@@ -137,7 +137,9 @@ async def test_a_failing_request_iterator_cancels_the_call(connect: Connect) -> 
     with pytest.raises(asyncio.CancelledError):
         await soon(call)
     assert await call.code() is Code.CANCELLED
-    if connect.transport == "in_process":  # a real server may end the requests first, as if they were complete
+    if (
+        connect.transport == "in_process"
+    ):  # a real server may end the requests first, as if they were complete
         assert await soon(seen) is asyncio.CancelledError
 
 
@@ -146,7 +148,9 @@ async def test_a_conversation(connect: Connect, handler: Any) -> None:
     call = (await connect(Converse=handler)).stub.Converse()
     for text in ("abc", "def", "ghi"):
         await soon(call.write(pb.ConverseRequest(text=text)))
-        assert (await soon(call.read())).text == text[::-1]
+        response = await soon(call.read())
+        assert isinstance(response, pb.ConverseResponse)
+        assert response.text == text[::-1]
     await call.done_writing()
     assert await soon(call.read()) is grpc.aio.EOF
     assert await call.code() is Code.OK

@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from llmhub_test.v1 import echo_service_pb2 as pb
 
+from llmhub_test.v1 import echo_service_pb2 as pb
 from tests.runtime.in_process.harness import Code, Connect, Watch, failure, soon, texts
 
 
@@ -61,7 +61,9 @@ async def test_while_the_handler_waits_for_requests(connect: Connect) -> None:
     call = (await connect(Collect=wait)).stub.Collect(timeout=0.1)
     assert (await failure(call)).code() is Code.DEADLINE_EXCEEDED
     await soon(watch.ended.wait())
-    if connect.transport == "in_process":  # a real server may end the requests first, as if they were complete
+    if (
+        connect.transport == "in_process"
+    ):  # a real server may end the requests first, as if they were complete
         assert await watch.was_cancelled()
 
 

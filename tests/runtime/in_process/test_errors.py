@@ -7,14 +7,16 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from llmhub_test.v1 import echo_service_pb2 as pb
 
+from llmhub_test.v1 import echo_service_pb2 as pb
 from tests.runtime.in_process.harness import Code, Connect, failure, soon, texts
 
 
 def rich() -> status_pb2.Status:
     detail = any_pb2.Any()
-    detail.Pack(error_details_pb2.ErrorInfo(reason="BUDGET_SPENT", domain="llmhub", metadata={"level": "key"}))
+    detail.Pack(
+        error_details_pb2.ErrorInfo(reason="BUDGET_SPENT", domain="llmhub", metadata={"level": "key"})
+    )
     return status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, message="no money left", details=[detail])
 
 

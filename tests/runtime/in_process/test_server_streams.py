@@ -4,8 +4,8 @@ from typing import Any
 
 import grpc
 import pytest
-from llmhub_test.v1 import echo_service_pb2 as pb
 
+from llmhub_test.v1 import echo_service_pb2 as pb
 from tests.runtime.in_process.harness import Code, Connect, expand, failure, soon, texts
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import grpc
 import pytest
-from llmhub_test.v1 import echo_service_pb2 as pb
 
+from llmhub_test.v1 import echo_service_pb2 as pb
 from tests.runtime.in_process.harness import Code, Connect, Watch, failure, soon
 
 
@@ -49,7 +49,7 @@ async def test_a_call_may_be_awaited_again_and_by_several(connect: Connect) -> N
     async def wait() -> str:
         return (await call).text
 
-    assert await asyncio.gather(wait(), wait(), wait()) == ["A", "A", "A"]
+    assert list(await asyncio.gather(wait(), wait(), wait())) == ["A"] * 3
     assert (await call).text == "A"
 
 
@@ -180,7 +180,7 @@ async def test_a_generic_handler(connect: Connect) -> None:
             if details.method != "/any/Method":
                 return None
             return grpc.unary_unary_rpc_method_handler(
-                upper,  # type: ignore[arg-type]
+                upper,
                 request_deserializer=pb.EchoRequest.FromString,
                 response_serializer=pb.EchoResponse.SerializeToString,
             )
