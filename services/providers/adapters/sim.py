@@ -61,10 +61,9 @@ class SimAdapter:
             model=request.attempt.model,
             provider=self._account.name,
         )
-        characters = sequence = deltas = 0
-        for event in (StreamEvent(started=started), *_events(script)):
+        characters = deltas = 0
+        for sequence, event in enumerate((StreamEvent(started=started), *_events(script))):
             event.sequence = event.frame = sequence
-            sequence += 1
             if event.WhichOneof("event") == "block_delta":
                 if script.orders.delay:
                     await asyncio.sleep(script.orders.delay)
@@ -75,11 +74,10 @@ class SimAdapter:
             characters = progress.output_characters
             yield pb.GenerateStreamResponse(events=[event], progress=progress)
 
-    async def relay(self, request: pb.RelayRequest) -> AsyncGenerator[pb.RelayResponse, None]:
+    def relay(self, request: pb.RelayRequest) -> AsyncGenerator[pb.RelayResponse, None]:
         """Refuse: the simulator has no dialect of its own on the wire."""
         message = f"{self._account.name} has no wire dialect"
         raise OperationUnsupported(message, provider=self._account.name)
-        yield pb.RelayResponse()  # makes this an async generator
 
     async def count_tokens(self, request: pb.CountTokensRequest) -> pb.CountTokensResponse:
         """Count words."""
