@@ -1,0 +1,118 @@
+"""Whole answers, both ways."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from llmhub.completion.v1.completion_service_pb2 import (
+    UNSUPPORTED_POLICY_WARN,
+    CountTokensResponse,
+    GenerateResponse,
+)
+from llmhub.types.v1.generation_pb2 import Candidate
+from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR
+from services.dialects.anthropic.errors import error_of
+from services.dialects.anthropic.finish import read_finish, write_finish
+from services.dialects.anthropic.read_blocks import read_blocks
+from services.dialects.anthropic.usage import read_usage, write_usage
+from services.dialects.anthropic.wire import (
+    DIALECT,
+    merge_back,
+    object_keeping,
+    raw_text,
+    take_raw,
+    take_type,
+    take_word,
+)
+from services.dialects.anthropic.write_blocks import BlockWriter
+from services.dialects.losses import Losses
+from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
+from services.runtime.errors import UpstreamProtocol
+
+OWN_USAGE: Final = "usage"
+"""Hint: the usage object is Anthropic's own, and its text can be written as it is."""
+
+
+def decode_response(body: bytes) -> GenerateResponse:
+    """Read a messages answer; raise UpstreamProtocol for anything else, or the error inside it."""
+    try:
+        members = Members(object_keeping(body, "content", "usage"))
+        if members.rest.get("type") == "error":
+            raise error_of(200, {}, body)
+        return _read(members)
+    except (ValueError, RecursionError) as error:
+        raise UpstreamProtocol(f"the provider's answer is no message: {error}") from None
+
+
+def encode_response(response: GenerateResponse) -> bytes:
+    """Write a messages answer from the first candidate."""
+    extension = Extension(response.extensions, DIALECT)
+    own = DIALECT in response.extensions
+    body: JsonObject = {
+        "id": response.response_id or f"msg_{response.request_id.replace('-', '')}",
+        "type": "message",
+        "role": "assistant",
+        "model": response.provider_model or response.model,
+    }
+    candidate = response.candidates[0] if response.candidates else Candidate()
+    # A door's caller sees losses in response.warnings, which the gateway reports; none is refused here.
+    writer = BlockWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True)
+    body["content"] = writer.write_all(candidate.parts, "candidates[0]")
+    if candidate.HasField("finish"):
+        body.update(write_finish(candidate.finish, candidate.parts))
+    elif not own:
+        body.update(stop_reason=None, stop_sequence=None)
+    if OWN_USAGE in extension.shape:
+        body["usage"] = msgspec.Raw(response.usage.provider_json)
+    elif not own or response.HasField("usage"):
+        body["usage"] = write_usage(response.usage)
+    return encode_json(merge_back(body, extension))
+
+
+def decode_count_response(body: bytes) -> CountTokensResponse:
+    """Read a count_tokens answer."""
+    try:
+        members = Members(object_keeping(body))
+        if members.rest.get("type") == "error":
+            raise error_of(200, {}, body)
+        tokens = members.integer("input_tokens")
+    except ValueError as error:
+        raise UpstreamProtocol(f"the provider's answer is no token count: {error}") from None
+    if tokens is None:
+        raise UpstreamProtocol("the provider's answer has no input_tokens")
+    response = CountTokensResponse(input_tokens=tokens, measure=MEASURE_VENDOR)
+    members.save(response.extensions, DIALECT)
+    return response
+
+
+def encode_count_response(response: CountTokensResponse) -> bytes:
+    """Write a count_tokens answer."""
+    body: JsonObject = {"input_tokens": response.input_tokens}
+    return encode_json(merge_back(body, Extension(response.extensions, DIALECT)))
+
+
+def _read(members: Members) -> GenerateResponse:
+    response = GenerateResponse(
+        response_id=take_word(members, "id"), provider_model=take_word(members, "model")
+    )
+    content = take_raw(members, "content")
+    if content is None:
+        raise ValueError("it has no content")
+    candidate = response.candidates.add()
+    candidate.parts.extend(read_blocks(content, "content", None))
+    take_type(members, "message")
+    if members.rest.get("role") == "assistant":
+        del members.rest["role"]
+    finish = read_finish(members)
+    if finish is not None:
+        candidate.finish.CopyFrom(finish)
+    usage = take_raw(members, "usage")
+    if usage is not None and type(value := decode_json(usage)) is dict:
+        response.usage.CopyFrom(read_usage(value, raw_text(usage)))
+        members.hint(OWN_USAGE)
+    elif usage is not None:
+        members.rest["usage"] = usage
+    response.extensions[DIALECT] = members.extension() or "{}"
+    return response
