@@ -13,7 +13,6 @@ from services.router.servicers.route import RouteServicer
 from services.router.settings import RouterSettings
 from services.router.state import RouterState
 from services.runtime.clock import SystemClock
-from services.runtime.page_token import PageTokens
 from services.runtime.service import Channels, Hosted, Registry
 
 
@@ -22,12 +21,11 @@ async def build(settings: RouterSettings, channels: Channels) -> AsyncGenerator[
     """Offer routing and the catalogue. Needs no other service and no disk."""
     del channels
     state = RouterState(settings, SystemClock())
-    tokens = PageTokens(settings.page_token_key.get_secret_value().encode())
 
     def register(registry: Registry) -> None:
         add_RouteServiceServicer_to_server(RouteServicer(state), registry)
-        add_ModelServiceServicer_to_server(ModelServicer(state, tokens), registry)
-        add_ProviderCatalogServiceServicer_to_server(ProviderCatalogServicer(state, tokens), registry)
+        add_ModelServiceServicer_to_server(ModelServicer(state), registry)
+        add_ProviderCatalogServiceServicer_to_server(ProviderCatalogServicer(state), registry)
 
     async def drain() -> None:
         """Planning never takes long enough to be waited for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class DeclaredModel(BaseModel):
@@ -56,5 +56,3 @@ class RouterSettings(BaseModel):
     """Failures of a target in a row that take it out for a while."""
     cool_down: float = Field(15.0, ge=0)
     max_cool_down: float = Field(300.0, ge=0)
-    page_token_key: SecretStr = SecretStr("")
-    """Signs page tokens; the same in every process that serves the catalogue."""

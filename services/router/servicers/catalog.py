@@ -15,10 +15,10 @@ from services.router.convert import alias_to_proto, model_to_proto, provider_to_
 from services.router.domain.catalog import Provider, Snapshot, Target
 from services.router.state import RouterState
 from services.runtime import context as ambient
+from services.runtime import page_token
 from services.runtime.access import may_use_model
 from services.runtime.context import Principal
 from services.runtime.errors import ModelNotFound, ProviderNotFound
-from services.runtime.page_token import PageTokens
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,9 +30,8 @@ _MAX_PAGE = 1000
 class ModelServicer(ModelServiceServicer):
     """Lists what the caller's key may use."""
 
-    def __init__(self, state: RouterState, tokens: PageTokens) -> None:
+    def __init__(self, state: RouterState) -> None:
         self._state = state
-        self._tokens = tokens
 
     async def GetModel(self, request: models.GetModelRequest, context: Context) -> models.GetModelResponse:
         """Return one model or alias."""
@@ -55,7 +54,7 @@ class ModelServicer(ModelServiceServicer):
             and (not request.provider or name.startswith(f"{request.provider}/"))
         )
         query = f"models:{request.provider}".encode()
-        page, token = _page(names, request.page_size, request.page_token, query, self._tokens)
+        page, token = _page(names, request.page_size, request.page_token, query)
         found = (_model(snapshot, name) for name in page)
         return models.ListModelsResponse(models=[model for model in found if model], next_page_token=token)
 
@@ -63,9 +62,8 @@ class ModelServicer(ModelServiceServicer):
 class ProviderCatalogServicer(ProviderCatalogServiceServicer):
     """Lists providers, the ones that are not configured included."""
 
-    def __init__(self, state: RouterState, tokens: PageTokens) -> None:
+    def __init__(self, state: RouterState) -> None:
         self._state = state
-        self._tokens = tokens
 
     async def GetProvider(
         self, request: providers.GetProviderRequest, context: Context
@@ -82,7 +80,7 @@ class ProviderCatalogServicer(ProviderCatalogServiceServicer):
     ) -> providers.ListProvidersResponse:
         """Return a page of providers, by name."""
         known = self._state.snapshot.providers
-        page, token = _page(sorted(known), request.page_size, request.page_token, b"providers", self._tokens)
+        page, token = _page(sorted(known), request.page_size, request.page_token, b"providers")
         return providers.ListProvidersResponse(
             providers=[self._message(known[name]) for name in page], next_page_token=token
         )
@@ -109,12 +107,10 @@ def _model(snapshot: Snapshot, name: str) -> models.Model | None:
     return model_to_proto(card, available=not provider.missing)
 
 
-def _page(
-    names: Sequence[str], size: int, token: str, query: bytes, tokens: PageTokens
-) -> tuple[Sequence[str], str]:
+def _page(names: Sequence[str], size: int, token: str, query: bytes) -> tuple[Sequence[str], str]:
     """Return a page of sorted names and the token of the next one."""
-    after = str(tokens.decode(token, query)["after"]) if token else ""
+    after = str(page_token.decode(token, query)["after"]) if token else ""
     limit = min(size or _DEFAULT_PAGE, _MAX_PAGE)
     rest = [name for name in names if name > after]
     page = rest[:limit]
-    return page, tokens.encode({"after": page[-1]}, query) if len(rest) > limit else ""
+    return page, page_token.encode({"after": page[-1]}, query) if len(rest) > limit else ""
