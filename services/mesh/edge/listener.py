@@ -84,7 +84,8 @@ def _early_header_mutation() -> dict[str, Any]:
 
 def _request_ids() -> dict[str, Any]:
     return {
-        "generate_request_id": True,
+        # The gateway gives ids in the order of time (UUIDv7) where the caller has none; Envoy's would be random.
+        "generate_request_id": False,
         "preserve_external_request_id": True,
         "request_id_extension": {
             "typed_config": {
@@ -113,11 +114,16 @@ def _http_filters(plan: EdgePlan, methods: list[PublicMethod]) -> list[dict[str,
         "url_unescape_spec": "ALL_CHARACTERS",
         "print_options": {
             "preserve_proto_field_names": True,
+            # REST clients have no generated code that knows defaults: `complete: false` and `block: 0` are said.
+            # Fields with presence (unknown token counts) stay absent while unset.
+            "always_print_primitive_fields": True,
             "stream_sse_style_delimited": True,
         },
     }
     return [
         _filter("cors", "cors.v3.Cors"),
+        # Counts as it passes, chunked bodies too; the transcoder's own limit is on what it holds back at a time.
+        _filter("body_size_limit", "body_size_limit.v3.BodySizeLimit", {"max_request_bytes": plan.max_body_bytes}),
         _filter("grpc_web", "grpc_web.v3.GrpcWeb"),
         _filter("grpc_json_transcoder", "grpc_json_transcoder.v3.GrpcJsonTranscoder", transcoder),
         _filter("router", "router.v3.Router", {"suppress_envoy_headers": True}),
@@ -135,7 +141,8 @@ def _access_log(path: str) -> dict[str, Any]:
     """One JSON line per call: no header of the caller's but its request id, no query string, no body."""
     fields = {
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
+        "request_id": "%RESP(X-REQUEST-ID)%",
+        "caller_request_id": "%REQ(X-REQUEST-ID)%",
         "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
         "path": "%PATH(NQ:ORIG_OR_PATH)%",
         "rpc": "%PATH(NQ:PATH)%",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.mesh.edge.routes import ANTHROPIC_PREFIX, VENDOR_PATHS, VENDOR_PREFIXES
+from services.mesh.edge.routes import ANTHROPIC_PATHS, OPENAI_PATHS, OPENAI_PREFIXES
 
 _TEXT: Final = "%LOCAL_REPLY_BODY%"
 
@@ -25,23 +25,35 @@ _ANTHROPIC_TYPES: Final = (
     (400, "invalid_request_error"),
 )
 
+# The transcoder leaves this header on the REST calls that it turned into gRPC; callers' own are stripped.
+_TRANSCODED: Final = "x-envoy-original-path"
+_GRPC: Final = (
+    {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}},
+    {"header_filter": {"header": {"name": _TRANSCODED, "present_match": True, "invert_match": True}}},
+)
+
 
 def local_replies() -> dict[str, Any]:
     """Return the local_reply_config. Only failures are rewritten, never a 200 of the edge's own."""
-    grpc = _mapper([_at_least(400), _header("content-type", {"prefix": "application/grpc"})])
-    # The body becomes grpc-message; for a transcoded call the transcoder makes a google.rpc.Status of it.
+    grpc = _mapper([_at_least(400), *_GRPC])
+    # The body becomes grpc-message.
     grpc["body_format_override"] = {"text_format_source": {"inline_string": _TEXT}}
+    too_large = grpc | _mapper([_at_least(413), _below(414), *_GRPC])
+    # Else it would be UNKNOWN, which says nothing; the same code as the gateway's own REQUEST_TOO_LARGE.
+    too_large["headers_to_add"] = [
+        {"header": {"key": "grpc-status", "value": "3"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    ]
     anthropic = [
-        _shaped(status, [_path({"prefix": ANTHROPIC_PREFIX})], _anthropic(kind))
+        _shaped(status, [_any([_path({"exact": path}) for path in ANTHROPIC_PATHS])], _anthropic(kind))
         for status, kind in _ANTHROPIC_TYPES
     ]
-    vendor_paths = [{"exact": path} for path in VENDOR_PATHS] + [{"prefix": path} for path in VENDOR_PREFIXES]
+    matches = [{"exact": path} for path in OPENAI_PATHS] + [{"prefix": path} for path in OPENAI_PREFIXES]
     openai = [
-        _shaped(status, [_any([_path(match) for match in vendor_paths])], _openai(kind))
+        _shaped(status, [_any([_path(match) for match in matches])], _openai(kind))
         for status, kind in _OPENAI_TYPES
     ]
     rest = [_shaped(status, [], _rpc_status(code)) for status, code in _RPC_CODES]
-    return {"mappers": [grpc, *anthropic, *openai, *rest]}
+    return {"mappers": [too_large, grpc, *anthropic, *openai, *rest]}
 
 
 def _anthropic(kind: str) -> dict[str, Any]:
@@ -71,8 +83,16 @@ def _any(filters: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _at_least(status: int) -> dict[str, Any]:
-    value = {"default_value": status, "runtime_key": f"llmhub.local_reply.{status}"}
-    return {"status_code_filter": {"comparison": {"op": "GE", "value": value}}}
+    return _compare("GE", status)
+
+
+def _below(status: int) -> dict[str, Any]:
+    return _compare("LE", status - 1)
+
+
+def _compare(operator: str, status: int) -> dict[str, Any]:
+    value = {"default_value": status, "runtime_key": f"llmhub.local_reply.{operator}.{status}"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
 def _path(match: dict[str, str]) -> dict[str, Any]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from services.mesh.edge.methods import PublicMethod
 from services.mesh.edge.plan import EdgePlan
 
-VENDOR_PATHS: Final = (
-    "/v1/chat/completions",
-    "/v1/embeddings",
-    "/v1/models",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-)
-VENDOR_PREFIXES: Final = ("/v1/models/",)
-ANTHROPIC_PREFIX: Final = "/v1/messages"
+ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/messages/count_tokens")
+OPENAI_PATHS: Final = ("/v1/chat/completions", "/v1/embeddings", "/v1/models")
+OPENAI_PREFIXES: Final = ("/v1/models/",)
 HEALTH_PATHS: Final = ("/health", "/health/live", "/health/ready")
 ROOT: Final = "/"
 
@@ -26,8 +21,8 @@ _REFLECTION_SERVICES: Final = (
 )
 _CORS: Final = "envoy.filters.http.cors"
 _EXPOSED_HEADERS: Final = (
-    "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,request-id,retry-after,"
-    "openai-processing-ms,openai-version,x-should-retry"
+    "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,request-id,retry-after,x-llmhub-model,"
+    "x-llmhub-warnings,openai-processing-ms,openai-version,x-should-retry"
 )
 _ALLOWED_HEADERS: Final = (
     "authorization,content-type,accept,x-api-key,api-key,x-grpc-web,x-user-agent,grpc-timeout,x-request-id,"
@@ -59,19 +54,19 @@ def virtual_host(plan: EdgePlan, methods: list[PublicMethod]) -> dict[str, Any]:
     routes.append(_to({"prefix": _HEALTH_SERVICE}, "gateway"))
     if plan.reflection:
         routes += [_to({"prefix": prefix}, "gateway") for prefix in _REFLECTION_SERVICES]
-    routes += [_to({"path": path}, "gateway-http") for path in (*VENDOR_PATHS, *HEALTH_PATHS, ROOT)]
-    routes += [_to({"prefix": prefix}, "gateway-http") for prefix in VENDOR_PREFIXES]
-    routes.append(
-        # REST paths come here first, so that filters before the transcoder see a route; the transcoder
-        # gives them their gRPC path and the route is looked up again.
-        {
-            "match": {"prefix": "/"},
-            "direct_response": {
-                "status": 404,
-                "body": {"inline_string": "there is nothing at this path for this method"},
-            },
-        }
-    )
+    paths = (*OPENAI_PATHS, *ANTHROPIC_PATHS, *HEALTH_PATHS, ROOT)
+    # Preflights of all paths: the CORS filter answers them, but only where there is a route to a cluster.
+    routes.append(_to({"prefix": "/", "headers": [_verb("OPTIONS")]}, "gateway-http"))
+    routes += [_to({"path": path}, "gateway-http") for path in paths]
+    routes += [_to({"prefix": prefix}, "gateway-http") for prefix in OPENAI_PREFIXES]
+    # Filters before the transcoder need a route too; it then gives the call its gRPC path and another route.
+    routes += [
+        _to({"safe_regex": {"regex": _pattern(template)}, "headers": [_verb(verb)]}, method.served_by)
+        for method in methods
+        for verb, template in method.rest
+    ]
+    nothing = {"status": 404, "body": {"inline_string": "there is nothing at this path for this method"}}
+    routes.append({"match": {"prefix": "/"}, "direct_response": nothing})
     return {
         "name": "edge",
         "domains": ["*"],
@@ -86,6 +81,19 @@ def _to(match: dict[str, Any], cluster: str) -> dict[str, Any]:
     return {"match": match, "route": {"cluster": cluster, "timeout": "0s"}}
 
 
+def _verb(name: str) -> dict[str, Any]:
+    return {"name": ":method", "string_match": {"exact": name}}
+
+
+def _pattern(template: str) -> str:
+    """Return the expression for a path template: `{name}` is one segment, `{name=**}` any number."""
+    parts = re.split(r"(\{[^}]*\})", template)
+    return "".join(
+        re.escape(part) if not part.startswith("{") else ".+" if part.endswith("=**}") else "[^/]+"
+        for part in parts
+    )
+
+
 def _cors(origins: tuple[str, ...]) -> dict[str, Any]:
     allowed = [{"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin} for origin in origins]
     return {
@@ -95,6 +103,7 @@ def _cors(origins: tuple[str, ...]) -> dict[str, Any]:
         "allow_headers": _ALLOWED_HEADERS,
         "expose_headers": _EXPOSED_HEADERS,
         "max_age": "600",
+        "forward_not_matching_preflights": False,
         # Keys travel in a header that the page sets, never in a cookie.
         "allow_credentials": False,
     }
