@@ -6,19 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, insert
-
 from services.auth.adapters.key_store import SqlKeyStore
-from services.auth.adapters.tables import AuthTable, RevisionRow
+from services.runtime.database import migrate, open_engine
 
 
 @asynccontextmanager
 async def sqlite_store(file: Path) -> AsyncIterator[SqlKeyStore]:
-    new = not file.exists()
-    engine = create_engine(f"sqlite:///{file}")
-    if new:
-        AuthTable.metadata.create_all(engine)
-        with engine.begin() as connection:
-            connection.execute(insert(RevisionRow).values(id=1, value=0))
-    async with SqlKeyStore(engine).opened() as store:
+    url = f"sqlite:///{file}"
+    migrate(url, "services.auth")
+    async with SqlKeyStore(open_engine(url), open_engine(url, writes=False)).opened() as store:
         yield store

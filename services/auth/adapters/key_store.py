@@ -28,10 +28,11 @@ _LOGGER = get_logger(__name__)
 
 
 class SqlKeyStore:
-    """A KeyStore over an SQLAlchemy engine."""
+    """A KeyStore over two SQLAlchemy engines of one database, since readers need not wait for SQLite's write lock."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, writing: Engine, reading: Engine) -> None:
+        self._writing = writing
+        self._reading = reading
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="auth-db")
 
     @contextlib.asynccontextmanager
@@ -40,7 +41,8 @@ class SqlKeyStore:
         try:
             yield self
         finally:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+            for engine in (self._reading, self._writing):
+                await asyncio.get_running_loop().run_in_executor(self._thread, engine.dispose)
             self._thread.shutdown()
 
     async def add(self, key: ApiKey) -> ApiKey:
@@ -57,11 +59,11 @@ class SqlKeyStore:
             session.add_all(to_secret_rows(key))
             return key
 
-        return await self._run(work)
+        return await self._write(work)
 
     async def get(self, key_id: str) -> ApiKey:
         """Return a key. Raises KeyNotFound."""
-        return await self._run(lambda session: _load(session, key_id))
+        return await self._read(lambda session: _load(session, key_id))
 
     async def find(self, digests: Sequence[Digest]) -> ApiKey | None:
         """Return the key that has a secret with one of the digests."""
@@ -71,7 +73,7 @@ class SqlKeyStore:
             key_id = session.exec(select(SecretRow.key_id).where(col(SecretRow.digest).in_(values))).first()
             return None if key_id is None else _load(session, key_id)
 
-        return await self._run(work)
+        return await self._read(work)
 
     async def page(self, limit: int, after: Position | None) -> list[ApiKey]:
         """Return at most `limit` keys older than the position, newest first."""
@@ -85,7 +87,7 @@ class SqlKeyStore:
             # A page shows no secrets, so none are read.
             return [from_row(row, ()) for row in session.exec(query)]
 
-        return await self._run(work)
+        return await self._read(work)
 
     async def change(self, key_id: str, step: Callable[[ApiKey], ApiKey]) -> ApiKey:
         """Replace a key by what `step` makes of it and raise its version, in one transaction."""
@@ -107,7 +109,7 @@ class SqlKeyStore:
                 session.merge(row)
             return new
 
-        return await self._run(work)
+        return await self._write(work)
 
     async def changes_since(self, revision: int, limit: int) -> Changes:
         """Return at most `limit` keys whose last change is after the revision, oldest change first."""
@@ -121,21 +123,27 @@ class SqlKeyStore:
             newest = rows[-1][1] if rows else revision
             return Changes(revision=newest, key_ids=tuple(key_id for key_id, _ in rows))
 
-        return await self._run(work)
+        return await self._read(work)
 
     async def revision(self) -> int:
         """Return the newest revision; 0 before the first write."""
-        return await self._run(lambda session: session.exec(select(RevisionRow.value)).one())
+        return await self._read(lambda session: session.exec(select(RevisionRow.value)).one())
 
     async def pepper_versions(self) -> frozenset[int]:
         """Return the pepper versions under which digests are stored."""
-        return await self._run(
+        return await self._read(
             lambda session: frozenset(session.exec(select(SecretRow.pepper_version).distinct()))
         )
 
-    async def _run(self, work: Callable[[Session], T]) -> T:
+    async def _read(self, work: Callable[[Session], T]) -> T:
+        return await self._run(self._reading, work)
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        return await self._run(self._writing, work)
+
+    async def _run(self, engine: Engine, work: Callable[[Session], T]) -> T:
         def call() -> T:
-            with _ours(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+            with _ours(), Session(engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -143,8 +151,8 @@ class SqlKeyStore:
 
 def _next_revision(session: Session) -> int:
     """Take the write lock of the installation and return this write's revision."""
-    # The first statement of every write: SQLite then waits for other writers instead of failing half-way, and on
-    # PostgreSQL the row's lock makes revisions visible in their order, so that a reader never skips one.
+    # The first statement of every write: on PostgreSQL the row's lock, on SQLite the one taken at the transaction's
+    # begin, makes revisions visible in their order, so that a reader never skips one.
     session.exec(update(RevisionRow).values(value=col(RevisionRow.value) + 1))
     return session.exec(select(RevisionRow.value)).one()
 
