@@ -50,3 +50,44 @@ def hot_delta(data: bytes) -> HotDelta | None:
         return _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+_LONE_DELTA: Final = b"event: content_block_delta\ndata: "
+_LONE_DELTA_BYTES: Final = len(_LONE_DELTA)
+
+
+def lone_delta(data: bytes) -> bytes | None:
+    """The payload, if these bytes are one whole delta event and nothing else, as providers mostly send them."""
+    if (
+        data.startswith(_LONE_DELTA)
+        and data.endswith(b"\n\n")
+        and data.count(b"\n") == 3
+        and b"\r" not in data
+    ):
+        return data[_LONE_DELTA_BYTES:-2]
+    return None
+
+
+class Delta(msgspec.Struct, gc=False):
+    """As much of a delta as a meter wants to know."""
+
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
+    content: str | None = ""
+
+
+class _DeltaFrame(msgspec.Struct, gc=False):
+    delta: Delta
+
+
+_decode_size = msgspec.json.Decoder(_DeltaFrame).decode
+
+
+def delta_size(data: bytes) -> int:
+    """Characters of text, thinking or arguments in a delta frame; raise ValueError for what is none."""
+    try:
+        delta = _decode_size(data).delta
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return len(delta.text) + len(delta.thinking) + len(delta.partial_json) + len(delta.content or "")

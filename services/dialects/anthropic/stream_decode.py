@@ -29,6 +29,7 @@ from services.dialects.anthropic.frames import (
     TextDelta,
     ThinkingDelta,
     hot_delta,
+    lone_delta,
 )
 from services.dialects.anthropic.read_blocks import custom_input, read_block, signature_state
 from services.dialects.anthropic.usage import merge_usage, read_usage
@@ -51,7 +52,17 @@ class _Block:
 class AnthropicStreamDecoder:
     """Reads one stream; any split of its bytes gives the same events."""
 
-    __slots__ = ("_blocks", "_done", "_frame", "_out", "_parser", "_sequence", "_started", "_totals")
+    __slots__ = (
+        "_aligned",
+        "_blocks",
+        "_done",
+        "_frame",
+        "_out",
+        "_parser",
+        "_sequence",
+        "_started",
+        "_totals",
+    )
 
     def __init__(self) -> None:
         self._parser = SseParser()
@@ -60,11 +71,18 @@ class AnthropicStreamDecoder:
         self._out: list[StreamEvent] = []
         self._sequence = 0
         self._frame = -1
-        self._started = False
-        self._done = False
+        self._aligned = self._started = self._done = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that these bytes complete."""
+        if self._aligned and not self._done and (payload := lone_delta(data)) is not None:
+            hot = hot_delta(payload)
+            if hot is not None:
+                self._frame += 1
+                self._hot(hot)
+                return self._take()
+        if data:
+            self._aligned = data.endswith(b"\n\n")
         for event in self._parser.feed(data):
             if self._done:
                 break
@@ -75,8 +93,7 @@ class AnthropicStreamDecoder:
                 raise UpstreamProtocol(
                     f"the provider sent an event that is no stream event: {error}"
                 ) from None
-        out, self._out = self._out, []
-        return out
+        return self._take()
 
     def close(self) -> list[StreamEvent]:
         """A stream that ends before message_stop is a fragment."""
@@ -86,6 +103,9 @@ class AnthropicStreamDecoder:
         where = "inside an event" if cut else "before its last event"
         self._frame += 1
         self._fail(StreamInterrupted(f"the provider's stream ended {where}", events=str(self._sequence)))
+        return self._take()
+
+    def _take(self) -> list[StreamEvent]:
         out, self._out = self._out, []
         return out
 
