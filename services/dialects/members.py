@@ -35,7 +35,7 @@ def json_text(value: object) -> str:
     return _encode(value).decode()
 
 
-def decode_json(data: bytes | str) -> Any:
+def decode_json(data: bytes | str | msgspec.Raw) -> Any:
     """Read any JSON; raise ValueError for anything that is none, or too deep, or not Unicode."""
     try:
         return _decode(data)
@@ -56,6 +56,15 @@ def request_object(body: bytes) -> JsonObject:
             "the body must be a JSON object", violations=(Violation("", "must be a JSON object"),)
         )
     return value
+
+
+def request_json(text: str, where: str) -> Any:
+    """Read JSON text that a caller put into a typed field; raise RequestInvalid if it is none."""
+    try:
+        return decode_json(text)
+    except ValueError:
+        violation = Violation(where, "must be JSON text")
+        raise RequestInvalid(f"{where} must be JSON text", violations=(violation,)) from None
 
 
 def answer_object(body: bytes) -> JsonObject:
@@ -209,7 +218,7 @@ def foreign_members(extensions: Mapping[str, str], dialect: str) -> list[tuple[s
     for name in sorted(extensions):
         if name != dialect:
             members = Extension(extensions, name).members
-            names = [member for member, value in members.items() if value is not None]
+            names = [member for member, value in members.items() if value is not None and value != {}]
             if names:
                 found.append((name, names))
     return found
