@@ -1,5 +1,6 @@
 """What a handler sees of its RPC."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -7,6 +8,8 @@ import grpc
 
 from services.runtime.in_process.metadata import RawMetadata, checked
 from services.runtime.in_process.rpc import Rpc, Status
+
+_LOGGER = logging.getLogger(__name__)
 
 PEER = "inproc"
 _AUTH_CONTEXT: Mapping[str, Iterable[bytes]] = {"transport_security_type": [b"inproc"]}
@@ -136,9 +139,14 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         """Calls back with this context once the handler has ended."""
         self._callbacks += (callback,)
 
-    def run_done_callbacks(self) -> None:
+    def close(self) -> None:
+        """The handler has ended: tells who asked for it, and lets go of what would keep its frames alive."""
         for callback in self._callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:
+                _LOGGER.exception("done callback of %s failed", self._rpc.method)
+        self.abort_error = None
 
 
 class RequestIterator:

@@ -146,7 +146,7 @@ class InProcessServer(grpc.aio.Server):
             self._running.discard(rpc)
             if not rpc.ended:
                 rpc.finish(_HANDLER_CANCELLED)
-            context.run_done_callbacks()
+            context.close()
 
     async def _handle(self, rpc: Rpc, context: Context, request: Any) -> None:
         if self._interceptors:

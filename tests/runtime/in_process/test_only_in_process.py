@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 
 from llmhub_test.v1 import echo_service_pb2 as pb
@@ -113,6 +114,43 @@ async def test_no_clean_end_for_a_handler_whose_client_has_gone(connect: Connect
         ends = asyncio.get_running_loop().create_future()
 
 
+async def test_no_clean_end_for_a_task_of_the_handler_that_reads(connect: Connect) -> None:
+    reading = asyncio.Event()
+    end: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def read(context: Any) -> None:
+        reading.set()
+        try:
+            end.set_result(await context.read())
+        except grpc.aio.InternalError as error:
+            end.set_result(type(error))
+
+    async def collect(requests: Any, context: Any) -> Any:
+        reader = asyncio.create_task(read(context))
+        await asyncio.shield(reader)
+
+    call = (await connect(Collect=collect)).stub.Collect()
+    await soon(reading.wait())
+    call.cancel()
+    assert await soon(end) is grpc.aio.InternalError
+
+
+async def test_an_early_answer_cancels_a_request_iterator_that_waits(connect: Connect) -> None:
+    watch = Watch()
+
+    async def at_once(requests: Any, context: Any) -> pb.CollectResponse:
+        await watch.started.wait()
+        return pb.CollectResponse(text="enough")
+
+    async def waiting() -> AsyncIterator[pb.CollectRequest]:
+        await watch.hang()
+        yield pb.CollectRequest()
+
+    call = (await connect(Collect=at_once)).stub.Collect(waiting())
+    assert (await soon(call)).text == "enough"
+    assert await watch.was_cancelled()
+
+
 async def test_an_answer_that_ends_before_the_requests(connect: Connect) -> None:
     async def first(requests: AsyncIterator[pb.ConverseRequest], context: Any) -> Any:
         async for request in requests:
@@ -165,6 +203,25 @@ async def test_a_call_of_another_kind_than_the_method(connect: Connect) -> None:
     channel: Any = (await connect(Echo=echo)).channel
     call = channel.unary_stream("/llmhub_test.v1.EchoService/Echo")(pb.EchoRequest())
     assert (await failure(texts(call))).code() is Code.UNIMPLEMENTED
+
+
+async def test_a_failing_done_callback_of_one_side_harms_no_other(connect: Connect) -> None:
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: reported.append(about["message"]))
+
+    def fail(_: Any) -> None:
+        raise ValueError("boo")
+
+    async def echo(request: Any, context: Any) -> pb.EchoResponse:
+        context.add_done_callback(fail)
+        return pb.EchoResponse(text="fine")
+
+    connection = await connect(Echo=echo)
+    call = connection.stub.Echo(pb.EchoRequest())
+    call.add_done_callback(fail)
+    assert (await soon(call)).text == "fine"
+    await connection.server.stop(1)
+    assert reported == ["done callback of /llmhub_test.v1.EchoService/Echo failed"]
 
 
 async def test_two_readers_of_one_stream_are_refused(connect: Connect) -> None:
