@@ -16,12 +16,16 @@ def observe(events: Iterable[StreamEvent], characters: int = 0) -> Progress:
         match event.WhichOneof("event"):
             case "block_delta":
                 delta = event.block_delta
-                characters += len(delta.text) + len(delta.arguments) + len(delta.opaque_json) + len(delta.transcript)
+                characters += (
+                    len(delta.text) + len(delta.arguments) + len(delta.opaque_json) + len(delta.transcript)
+                )
                 content = True
             case "block_start":
                 part = event.block_start.part
                 characters += len(part.text) + len(part.tool_call.name) + len(part.opaque.json)
-                content = content or part.WhichOneof("kind") in {"tool_call", "opaque", "media"} or bool(part.text)
+                content = (
+                    content or part.WhichOneof("kind") in {"tool_call", "opaque", "media"} or bool(part.text)
+                )
             case "usage":
                 progress.usage.CopyFrom(event.usage)
             case "candidate_finish":

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from llmhub.model.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from llmhub.provider.v1.provider_catalog_service_pb2_grpc import add_ProviderCatalogServiceServicer_to_server
 from llmhub.route.v1.route_service_pb2_grpc import add_RouteServiceServicer_to_server
+from services.router.adapters.catalog import snapshot
+from services.router.domain.health import Health
 from services.router.servicers.catalog import ModelServicer, ProviderCatalogServicer
 from services.router.servicers.route import RouteServicer
 from services.router.settings import RouterSettings
@@ -20,14 +22,22 @@ from services.runtime.service import Channels, Hosted, Registry
 async def build(settings: RouterSettings, channels: Channels) -> AsyncGenerator[Hosted, None]:
     """Offer routing and the catalogue. Needs no other service and no disk."""
     del channels
-    state = RouterState(settings, SystemClock())
+    health = Health(
+        failures=settings.failures_to_cool_down,
+        cool_down=settings.cool_down,
+        max_cool_down=settings.max_cool_down,
+    )
+    state = RouterState(snapshot(settings, 1), health, SystemClock())
 
     def register(registry: Registry) -> None:
         add_RouteServiceServicer_to_server(RouteServicer(state), registry)
         add_ModelServiceServicer_to_server(ModelServicer(state), registry)
         add_ProviderCatalogServiceServicer_to_server(ProviderCatalogServicer(state), registry)
 
+    def reload(new: RouterSettings) -> None:
+        state.replace(snapshot(new, state.snapshot.revision + 1))
+
     async def drain() -> None:
         """Planning never takes long enough to be waited for."""
 
-    yield Hosted(register=register, drain=drain, reload=state.apply)
+    yield Hosted(register=register, drain=drain, reload=reload)

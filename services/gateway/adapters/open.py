@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from llmhub.route.v1.route_service_pb2 import Target
-
 from services.gateway.ports import Admission
 from services.runtime.context import Principal
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import grpc.aio
+
 from llmhub.completion.v1.completion_service_pb2 import (
     CancelRequest,
     GetDecisionRequest,
     GetDecisionResponse,
 )
 from llmhub.completion.v1.completion_service_pb2_grpc import CompletionServiceStub
-
 from services.runtime.errors import RequestNotFound
 
 ASKED_BY_PEER = "x-llmhub-peer"
