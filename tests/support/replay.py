@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
@@ -48,6 +49,7 @@ class Replay:
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         self._ready = threading.Event()
         self._wires = 0
+        self._open: weakref.WeakSet[Wire] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -87,19 +89,26 @@ class Replay:
         try:
             self._loop.run_forever()
         finally:
-            tasks = asyncio.all_tasks(self._loop)
-            for task in tasks:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            self._server.close()
+            self._loop.run_until_complete(self._shut())
             self._loop.close()
+
+    async def _shut(self) -> None:
+        self._server.close()
+        for wire in self._open:
+            wire.abort()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._server = await self._loop.create_server(self._wire, "127.0.0.1", self.port, backlog=512)
 
     def _wire(self) -> Wire:
         self._wires += 1
-        return Wire(self._serve, self._wires)
+        wire = Wire(self._serve, self._wires)
+        self._open.add(wire)
+        return wire
 
     async def _serve(self, wire: Wire, request: Incoming) -> None:
         seen = arrival(self.journal.mark(), request, wire.number)

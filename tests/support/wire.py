@@ -129,6 +129,10 @@ class Wire(asyncio.Protocol):
         if not self._keep:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
     def cut(self, *, reset: bool) -> None:
         """Close in the middle: with RST, or with FIN after what was written has gone out."""
         if reset:
