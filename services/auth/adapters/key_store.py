@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from sqlalchemy import Engine, and_, or_, update
+from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import Session, col, select
 
-from services.auth.adapters.mapping import from_row, to_row, to_secret_rows
+from services.auth.adapters import queries
+from services.auth.adapters.mapping import from_row, from_rows, to_row, to_secret_rows
 from services.auth.adapters.tables import KeyRow, RevisionRow, SecretRow
 from services.auth.domain.api_key import ApiKey
 from services.auth.domain.errors import KeyExists, RequestIdUsed
@@ -63,38 +64,32 @@ class SqlKeyStore:
 
     async def get(self, key_id: str) -> ApiKey:
         """Return a key. Raises KeyNotFound."""
-        return await self._read(lambda session: _load(session, key_id))
+        return await self._read(lambda connection: _load(connection, key_id))
 
     async def find(self, digests: Sequence[Digest]) -> ApiKey | None:
         """Return the key that has a secret with one of the digests."""
+        values = [digest.value for digest in digests]
 
-        def work(session: Session) -> ApiKey | None:
-            values = [digest.value for digest in digests]
-            key_id = session.exec(select(SecretRow.key_id).where(col(SecretRow.digest).in_(values))).first()
-            return None if key_id is None else _load(session, key_id)
+        def work(connection: Connection) -> ApiKey | None:
+            rows = connection.execute(queries.BY_DIGEST, {"digests": values}).all()
+            return from_rows(rows) if rows else None
 
         return await self._read(work)
 
     async def page(self, limit: int, after: Position | None) -> list[ApiKey]:
-        """Return at most `limit` keys older than the position, newest first."""
-
-        def work(session: Session) -> list[ApiKey]:
-            created_at, key_id = col(KeyRow.created_at_ms), col(KeyRow.key_id)
-            query = select(KeyRow).order_by(created_at.desc(), key_id.desc()).limit(limit)
-            if after is not None:
-                same_time = and_(created_at == after.created_at, key_id < after.key_id)
-                query = query.where(or_(created_at < after.created_at, same_time))
-            # A page shows no secrets, so none are read.
-            return [from_row(row, ()) for row in session.exec(query)]
-
-        return await self._read(work)
+        """Return at most `limit` keys older than the position, newest first, without their secrets."""
+        query = queries.FIRST_PAGE if after is None else queries.LATER_PAGE
+        place = {} if after is None else after._asdict()
+        return await self._read(
+            lambda connection: [from_row(row) for row in connection.execute(query, {"limit": limit, **place})]
+        )
 
     async def change(self, key_id: str, step: Callable[[ApiKey], ApiKey]) -> ApiKey:
         """Replace a key by what `step` makes of it and raise its version, in one transaction."""
 
         def work(session: Session) -> ApiKey:
             revision = _next_revision(session)
-            old = _load(session, key_id)
+            old = _load(session.connection(), key_id)
             new = step(old)
             if new == old:
                 session.rollback()
@@ -113,37 +108,31 @@ class SqlKeyStore:
 
     async def changes_since(self, revision: int, limit: int) -> Changes:
         """Return at most `limit` keys whose last change is after the revision, oldest change first."""
-
-        def work(session: Session) -> Changes:
-            order = col(KeyRow.revision)
-            query = (
-                select(KeyRow.key_id, KeyRow.revision).where(order > revision).order_by(order).limit(limit)
-            )
-            rows = session.exec(query).all()
-            newest = rows[-1][1] if rows else revision
-            return Changes(revision=newest, key_ids=tuple(key_id for key_id, _ in rows))
-
-        return await self._read(work)
+        parameters = {"revision": revision, "limit": limit}
+        rows = await self._read(lambda connection: connection.execute(queries.CHANGED, parameters).all())
+        newest = rows[-1].revision if rows else revision
+        return Changes(revision=newest, key_ids=tuple(row.key_id for row in rows))
 
     async def revision(self) -> int:
         """Return the newest revision; 0 before the first write."""
-        return await self._read(lambda session: session.exec(select(RevisionRow.value)).one())
+        return await self._read(_revision)
 
     async def pepper_versions(self) -> frozenset[int]:
         """Return the pepper versions under which digests are stored."""
         return await self._read(
-            lambda session: frozenset(session.exec(select(SecretRow.pepper_version).distinct()))
+            lambda connection: frozenset(connection.execute(queries.PEPPER_VERSIONS).scalars())
         )
 
-    async def _read(self, work: Callable[[Session], T]) -> T:
-        return await self._run(self._reading, work)
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        def call() -> T:
+            with _ours(), self._reading.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
-        return await self._run(self._writing, work)
-
-    async def _run(self, engine: Engine, work: Callable[[Session], T]) -> T:
         def call() -> T:
-            with _ours(), Session(engine, expire_on_commit=False) as session, session.begin():
+            with _ours(), Session(self._writing) as session, session.begin():
                 return work(session)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -154,18 +143,23 @@ def _next_revision(session: Session) -> int:
     # The first statement of every write: on PostgreSQL the row's lock, on SQLite the one taken at the transaction's
     # begin, makes revisions visible in their order, so that a reader never skips one.
     session.exec(update(RevisionRow).values(value=col(RevisionRow.value) + 1))
-    return session.exec(select(RevisionRow.value)).one()
+    return _revision(session.connection())
 
 
-def _load(session: Session, key_id: str) -> ApiKey:
-    row = session.get(KeyRow, key_id)
-    if row is None:
+def _revision(connection: Connection) -> int:
+    value: int = connection.execute(queries.REVISION).scalar_one()
+    return value
+
+
+def _load(connection: Connection, key_id: str) -> ApiKey:
+    rows = connection.execute(queries.BY_ID, {"key_id": key_id}).all()
+    if not rows:
         raise KeyNotFound("no such key", key_id=key_id)
-    return from_row(row, session.exec(select(SecretRow).where(SecretRow.key_id == key_id)))
+    return from_rows(rows)
 
 
 def _require_unused(session: Session, request_id: str) -> None:
-    made = session.exec(select(KeyRow.key_id).where(KeyRow.request_id == request_id)).first()
+    made = session.connection().execute(queries.BY_REQUEST_ID, {"request_id": request_id}).scalar()
     if made is not None:
         raise RequestIdUsed(
             "a key was made under this request_id; its secret cannot be shown again, but it can be rotated",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
 
 from services.auth.adapters.tables import KeyRow, SecretRow
 from services.auth.domain.api_key import ApiKey, Secret
@@ -40,9 +43,19 @@ def to_secret_rows(key: ApiKey) -> list[SecretRow]:
     ]
 
 
-def from_row(row: KeyRow, secrets: Iterable[SecretRow]) -> ApiKey:
-    """Return the key, its current secret first."""
-    current_first = sorted(secrets, key=lambda secret: secret.valid_until_ms is not None)
+def from_rows(rows: Sequence[Row[Any]]) -> ApiKey:
+    """Return the key of `queries.BY_ID` or `BY_DIGEST`, its current secret first."""
+    secrets = [
+        Secret(Digest(row.pepper_version, row.digest), row.valid_until_ms)
+        for row in rows
+        if row.digest is not None
+    ]
+    secrets.sort(key=lambda secret: secret.valid_until is not None)
+    return from_row(rows[0], tuple(secrets))
+
+
+def from_row(row: Row[Any], secrets: tuple[Secret, ...] = ()) -> ApiKey:
+    """Return the key of one row."""
     return ApiKey(
         key_id=row.key_id,
         name=row.name,
@@ -53,9 +66,7 @@ def from_row(row: KeyRow, secrets: Iterable[SecretRow]) -> ApiKey:
             expires_at=row.expires_at_ms,
         ),
         created_at=row.created_at_ms,
-        secrets=tuple(
-            Secret(Digest(each.pepper_version, each.digest), each.valid_until_ms) for each in current_first
-        ),
+        secrets=secrets,
         revoked_at=row.revoked_at_ms,
         version=row.version,
         request_id=row.request_id or "",

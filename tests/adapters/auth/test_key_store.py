@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from services.auth.domain.api_key import ApiKey, Secret, revoked, rotated
 from services.auth.domain.errors import KeyExists, RequestIdUsed
 from services.auth.domain.key import Peppers
 from services.auth.domain.policy import OPERATOR, Grant
 from services.auth.ports import Changes, KeyStore, Position
-from services.runtime.errors import KeyNotFound
+from services.runtime.database import open_engine
+from services.runtime.errors import KeyNotFound, StorageUnavailable
 from tests.support.auth_store import sqlite_store
 from tests.support.fakes_auth import PEPPERS, FakeKeyStore
 
@@ -65,8 +67,8 @@ async def test_a_key_is_found_by_any_of_its_secrets_and_any_pepper(store: KeySto
         "000000000001", lambda key: rotated(key, both.digest("newer"), old_valid_until=7)
     )
     assert [secret.valid_until for secret in changed.secrets] == [None, 7]
-    for text in ("000000000001", "newer"):
-        assert await store.find(both.digests(text)) == changed
+    for known in ("000000000001", "newer"):
+        assert await store.find(both.digests(known)) == changed
     assert await store.find(both.digests("other")) is None
     assert await store.find([]) is None
     assert await store.pepper_versions() == {1, 2}
@@ -74,10 +76,10 @@ async def test_a_key_is_found_by_any_of_its_secrets_and_any_pepper(store: KeySto
 
 async def test_a_secret_that_was_dropped_is_not_found(store: KeyStore) -> None:
     await store.add(key(1))
-    for text in ("second", "third"):
+    for newer in ("second", "third"):
         await store.change(
             "000000000001",
-            lambda key, text=text: rotated(key, PEPPERS.digest(text), 7),  # type: ignore[misc]
+            lambda key, newer=newer: rotated(key, PEPPERS.digest(newer), 7),  # type: ignore[misc]
         )
     assert await store.find(PEPPERS.digests("000000000001")) is None
     assert await store.find(PEPPERS.digests("second")) is not None
@@ -182,3 +184,44 @@ async def test_racing_changes_lose_none(store: KeyStore) -> None:
     )
     found = await store.get("000000000001")
     assert (found.name, found.version) == ("x" * 20, 21)
+
+
+async def test_two_processes_writing_at_once_lose_nothing_and_skip_no_revision(tmp_path: Path) -> None:
+    file = tmp_path / "auth.db"
+    async with sqlite_store(file) as one, sqlite_store(file) as other:
+        outcomes = await asyncio.gather(
+            *(
+                (one, other)[number % 2].add(key(number, request_id=REQUEST_ID if number < 4 else ""))
+                for number in range(24)
+            ),
+            return_exceptions=True,
+        )
+        made = [outcome for outcome in outcomes if isinstance(outcome, ApiKey)]
+        assert len(made) == 21
+        assert all(isinstance(outcome, ApiKey | RequestIdUsed) for outcome in outcomes)
+        changes = await one.changes_since(0, 100)
+        assert (len(changes.key_ids), changes.revision) == (21, 21)
+        assert await other.changes_since(0, 100) == changes
+
+
+async def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'auth.db'}")
+    async with sqlite_store(tmp_path / "auth.db") as store:
+        await store.add(key(1))
+        with engine.begin():
+            async with asyncio.timeout(5):
+                assert await store.find(PEPPERS.digests("000000000001")) == key(1)
+    engine.dispose()
+
+
+async def test_a_database_that_fails_is_unavailable_and_tells_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "auth.db"
+    async with sqlite_store(file) as store:
+        await store.add(key(1))
+        engine = open_engine(f"sqlite:///{file}")
+        with engine.begin() as connection:
+            connection.execute(text("DROP TABLE auth_secret"))
+        engine.dispose()
+        with pytest.raises(StorageUnavailable) as caught:
+            await store.find(PEPPERS.digests("000000000001"))
+    assert "auth_secret" not in caught.value.message

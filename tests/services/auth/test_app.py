@@ -16,14 +16,15 @@ from google.protobuf.duration_pb2 import Duration
 
 from llmhub.auth.v1 import auth_service_pb2 as pb
 from llmhub.auth.v1.auth_service_pb2_grpc import AuthServiceStub
-from llmhub.auth.v1.key_service_pb2 import RotateKeyRequest
+from llmhub.auth.v1.key_service_pb2 import CreateKeyRequest, RotateKeyRequest
+from llmhub.auth.v1.key_service_pb2_grpc import KeyServiceStub
 from llmhub.types.v1 import access_pb2 as access
 from services.auth.adapters.pepper import PepperError
 from services.auth.app import build, create_key, ensure_admin_key
 from services.auth.settings import AuthSettings
 from services.runtime.in_process.server import InProcessServer
 from services.runtime.log import configure
-from tests.services.auth.harness import refused, served
+from tests.services.auth.harness import Identity, refused, served
 from tests.support.auth_store import sqlite_store
 
 
@@ -38,14 +39,20 @@ class NoChannels:
 
 
 @asynccontextmanager
-async def running(settings: AuthSettings) -> AsyncIterator[AuthServiceStub]:
+async def channel_to(settings: AuthSettings) -> AsyncIterator[grpc.aio.Channel]:
     async with build(settings, NoChannels()) as hosted:
-        server = InProcessServer()
+        server = InProcessServer([Identity()])
         hosted.register(server)
         async with server.channel() as channel:
-            yield AuthServiceStub(channel)
+            yield channel
         await hosted.drain()
         await server.stop(None)
+
+
+@asynccontextmanager
+async def running(settings: AuthSettings) -> AsyncIterator[AuthServiceStub]:
+    async with channel_to(settings) as channel:
+        yield AuthServiceStub(channel)
 
 
 async def verify(stub: AuthServiceStub, text: str) -> pb.VerifyKeyResponse:
@@ -56,7 +63,9 @@ async def works(settings: AuthSettings, text: str) -> bool:
     async with running(settings) as stub:
         try:
             await verify(stub, text)
-        except Exception:  # noqa: BLE001 - without the errors interceptor each door has its own type
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.UNAUTHENTICATED:
+                raise
             return False
         return True
 
@@ -141,6 +150,16 @@ async def test_a_key_made_from_the_command_line_is_seen_by_the_running_service(t
         principal = (await verify(stub, text)).principal
         assert (principal.key_id, list(principal.models)) == (key_id, ["a/*"])
         await verify(stub, "b" * 40)
+        call.cancel()
+
+
+async def test_a_commit_of_this_process_is_told_without_waiting_for_a_poll(tmp_path: Path) -> None:
+    async with channel_to(settings(tmp_path, poll_interval=10, beat_interval=10)) as channel:
+        call: Any = AuthServiceStub(channel).WatchKeys(pb.WatchKeysRequest())
+        assert list((await call.read()).key_ids) == []
+        made = await KeyServiceStub(channel).CreateKey(CreateKeyRequest(name="key"))
+        async with asyncio.timeout(5):
+            assert list((await call.read()).key_ids) == [made.key.key_id]
         call.cancel()
 
 
