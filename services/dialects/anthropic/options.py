@@ -14,7 +14,7 @@ from llmhub.types.v1.generation_pb2 import (
     ReasoningMode,
     ReasoningOptions,
 )
-from services.dialects.anthropic.wire import DIALECT, merge_back, quiet, take_word
+from services.dialects.anthropic.wire import DIALECT, merge_back, quiet, take_word, type_of
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, plain_number
 
@@ -148,7 +148,7 @@ def _read_thinking(members: Members, request: GenerateRequest) -> None:
     value = members.mapping("thinking")
     if value is None:
         return
-    mode = _THINKING.get(value.get("type", ""))
+    mode = _THINKING.get(type_of(value))
     if mode is None:
         members.rest["thinking"] = value
         return

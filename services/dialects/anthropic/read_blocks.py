@@ -32,6 +32,7 @@ from services.dialects.anthropic.wire import (
     take_raw,
     take_type,
     take_word,
+    type_of,
 )
 from services.dialects.members import Members, decode_json
 from services.runtime.errors import Violation
@@ -206,7 +207,8 @@ def _source(members: Members, media: Media) -> bool:
     if value is None:
         return False
     source = Members(value)
-    kind = value.pop("type", None)
+    kind = type_of(value)
+    value.pop("type", None)
     if kind in {"base64", "text"}:
         media.mime_type = take_word(source, "media_type")
     if not (
@@ -218,7 +220,7 @@ def _source(members: Members, media: Media) -> bool:
     return True
 
 
-def _source_value(kind: object, source: Members, media: Media) -> bool:
+def _source_value(kind: str, source: Members, media: Media) -> bool:
     match kind:
         case "base64" if (decoded := _exact_base64(source.text("data"))) is not None:
             media.data = decoded

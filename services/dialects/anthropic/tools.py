@@ -30,6 +30,7 @@ from services.dialects.anthropic.wire import (
     raw_text,
     take_raw,
     take_word,
+    type_of,
 )
 from services.dialects.anthropic.write_blocks import write_cache
 from services.dialects.losses import Losses
@@ -58,7 +59,7 @@ def read_tools(raw: msgspec.Raw, faults: Faults) -> list[Tool]:
 
 def read_tool_choice(value: JsonObject) -> ToolChoice | None:
     """Read `tool_choice`; None for a kind that is not known, which leaves `value` as it was."""
-    mode = _MODES.get(value.get("type", ""))
+    mode = _MODES.get(type_of(value))
     if mode is None:
         return None
     del value["type"]
@@ -108,10 +109,10 @@ def write_tool_choice(choice: ToolChoice, tools: Sequence[Tool], losses: Losses)
 def _read_tool(raw: msgspec.Raw, path: str, faults: Faults) -> Tool:
     value = object_keeping(raw, "input_schema")
     tool = Tool()
-    tool_type = value.get("type")
-    if tool_type not in {None, "custom"}:
+    tool_type = type_of(value)
+    if tool_type not in {"", "custom"}:
         tool.hosted.dialect = DIALECT
-        tool.hosted.type = str(tool_type)
+        tool.hosted.type = tool_type
         tool.hosted.json = raw_text(raw)
         return tool
     members = Members(value, path, faults)

@@ -77,6 +77,12 @@ def take_word(members: Members, name: str) -> str:
     return word or ""
 
 
+def type_of(value: JsonObject) -> str:
+    """The `type` member; empty if it is none."""
+    found = value.get("type")
+    return found if type(found) is str else ""
+
+
 def take_type(members: Members, expected: str) -> None:
     """Take the `type` member if it says what is expected."""
     if members.rest.get("type") == expected:
