@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from services.auth.adapters import private_file
@@ -59,11 +58,15 @@ async def create_key(
 
 async def _first_key(settings: AuthSettings, auth: Opened) -> str | None:
     path = settings.data_dir / FIRST_KEY_FILE
-    text = _kept(path)
-    if any(key.key_id != BOOTSTRAP_ID for key in await auth.store.page(2, None)):
+    has_keys = any(key.key_id != BOOTSTRAP_ID for key in await auth.store.page(2, None))
+    # Read after the question: whoever made the key meanwhile wrote the file before it.
+    kept = private_file.read(path)
+    text = _well_formed(kept)
+    if has_keys:
         return text
     if text is None:
-        path.unlink(missing_ok=True)
+        if kept is not None:
+            path.unlink(missing_ok=True)
         # The file comes first: after a crash between the two the next start makes the key that it names.
         text = private_file.create(path, auth.keyring.new_text() + "\n").strip()
     with contextlib.suppress(KeyExists):
@@ -71,9 +74,9 @@ async def _first_key(settings: AuthSettings, auth: Opened) -> str | None:
     return text
 
 
-def _kept(path: Path) -> str | None:
-    """The key in the file, None if the file holds none."""
-    text = (private_file.read(path) or "").strip()
+def _well_formed(kept: str | None) -> str | None:
+    """The key that the file holds, None if it holds none."""
+    text = (kept or "").strip()
     try:
         return text if key_id_of(text) is not None else None
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,7 +36,8 @@ async def opened(
 ) -> AsyncIterator[Opened]:
     """Bring the database to the newest schema and open the keys. Raises PepperError."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    await asyncio.to_thread(migrate, settings.url, "services.auth")
+    # On this thread: alembic keeps its state in globals, and another service may be migrating too.
+    migrate(settings.url, "services.auth")
     engines = (open_engine(settings.url), open_engine(settings.url, writes=False))
     async with SqlKeyStore(*engines).opened() as store:
         feed = KeyFeed(store, poll=settings.poll_interval, beat=settings.beat_interval)
