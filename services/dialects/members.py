@@ -211,17 +211,26 @@ class Extension:
 
 
 def foreign_members(extensions: Mapping[str, str], dialect: str) -> list[tuple[str, list[str]]]:
-    """Names of the members that only other dialects understand, per dialect; nulls carry nothing."""
+    """Names of the members that only other dialects understand, per dialect; shape alone carries nothing."""
     if not extensions:
         return []
     found = []
     for name in sorted(extensions):
         if name != dialect:
             members = Extension(extensions, name).members
-            names = [member for member, value in members.items() if value is not None and value != {}]
+            names = [member for member, value in members.items() if _says_something(value)]
             if names:
                 found.append((name, names))
     return found
+
+
+def _says_something(value: object) -> bool:
+    """Tell a member that is lost from the skeleton of one whose values stand in typed fields."""
+    if isinstance(value, dict):
+        return any(_says_something(each) for name, each in value.items() if name != "type")
+    if isinstance(value, list):
+        return any(_says_something(each) for each in value)
+    return value is not None and not (isinstance(value, str) and value[:1] in {"", "\0"})
 
 
 def plain_number(value: float) -> int | float:
