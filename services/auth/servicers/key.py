@@ -12,9 +12,9 @@ from services.auth.keyring import Caller, Keyring
 from services.auth.ports import KeyStore, Position
 from services.auth.servicers.convert import caller_of, draft_from, edit_from, to_proto
 from services.runtime import context as call
-from services.runtime import page_token
 from services.runtime.clock import Clock
 from services.runtime.errors import KeyMissing, PageTokenInvalid
+from services.runtime.page_token import decode, encode
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -42,7 +42,7 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         response = pb.ListKeysResponse(keys=map(to_proto, keys[:size]))
         if len(keys) > size:
             last = keys[size - 1]
-            response.next_page_token = page_token.encode({"at": last.created_at, "id": last.key_id}, _QUERY)
+            response.next_page_token = encode({"at": last.created_at, "id": last.key_id}, _QUERY)
         return response
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
@@ -78,7 +78,7 @@ _QUERY = b"llmhub.auth.v1.KeyService/ListKeys"
 def _position(token: str) -> Position | None:
     if not token:
         return None
-    payload = page_token.decode(token, _QUERY)
+    payload = decode(token, _QUERY)
     match payload:
         case {"at": int(at), "id": str(key_id)}:
             return Position(at, key_id)
