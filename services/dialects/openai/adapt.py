@@ -25,7 +25,7 @@ def adapt(parts: Iterable[Part], where: str, target: Target, *, native: bool) ->
             if called and kind == "text" and part.text:
                 target.losses.altered(path, "text after a tool call goes before it here")
         called = called or kind == "tool_call"
-        if kind == "media":
+        if kind == "media" and not native:
             adapted.extend(_adapt_media(part, path, target))
         elif _keeps(part, path, target, native=native):
             adapted.append(_unmarked(part, path, target))

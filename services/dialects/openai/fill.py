@@ -177,8 +177,13 @@ def complete_answer(message: JsonObject, buckets: Buckets) -> None:
     _complete(message, buckets, "reasoning_content")
 
 
-def complete_request(message: JsonObject, buckets: Buckets, reasoning_member: str) -> None:
-    """Write what had no hole into a request's message; one plain text is a string, more is a list."""
+def complete_request(
+    message: JsonObject, buckets: Buckets, reasoning_member: str, *, native: bool = False
+) -> None:
+    """Write what had no hole into a request's message; one plain text is a string, more is a list.
+
+    A `native` message may have no content at all.
+    """
     elements = [encode_content_part(part) for _, part in buckets.content]
     if elements:
         before = message.get("content")
@@ -191,7 +196,7 @@ def complete_request(message: JsonObject, buckets: Buckets, reasoning_member: st
         else:
             message["content"] = elements
     _complete(message, buckets, reasoning_member)
-    if "content" not in message:
+    if "content" not in message and not native:
         message["content"] = None if message.get("role") == "assistant" else ""
 
 

@@ -112,7 +112,7 @@ def _decode_messages(members: Members, request: GenerateRequest, faults: list[Vi
             _decode_result(value, message, called, legacy=role == "function")
         else:
             called = _decode_turn(value, message, f"call_{number}_") or called
-        if value != _PLAIN:
+        if value != _PLAIN or (known == Role.ROLE_TOOL and not message.parts[0].tool_result.call_id):
             message.extensions[DIALECT] = json_text(value)
 
 

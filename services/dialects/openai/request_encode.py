@@ -88,7 +88,7 @@ class _Messages:
 
     def _turn(self, message: Message, parts: list[Part], where: str) -> None:
         extension = Extension(message.extensions, DIALECT)
-        native = bool(extension.members)
+        native = DIALECT in message.extensions
         parts = adapt(parts, where, self._target, native=native)
         parts = self._held + parts
         self._held = []
@@ -101,14 +101,14 @@ class _Messages:
         if not parts and not native and message.parts:
             # Everything in it was dropped; an empty message would be refused.
             return
-        complete_request(written, buckets, self._target.profile.reasoning_member)
+        complete_request(written, buckets, self._target.profile.reasoning_member, native=native)
         self._written.append(written)
 
     def _result(self, part: Part, message: Message, where: str) -> None:
         losses = self._target.losses
         result = part.tool_result
         extension = Extension(message.extensions, DIALECT) if len(message.parts) == 1 else Extension({}, "")
-        native = bool(extension.members)
+        native = DIALECT in message.extensions
         legacy = extension.members.pop("role", None) == "function"
         if part.HasField("cache") and not self._target.profile.cache_control:
             losses.dropped(f"{where}.cache", "cache marks are not known here; caching is by prefix")
@@ -133,7 +133,7 @@ class _Messages:
             written["tool_call_id"] = call_id
         filled, buckets = fill(extension.members, parts)
         written.update(filled)
-        complete_request(written, buckets, "")
+        complete_request(written, buckets, "", native=native)
         self._written.append(written)
 
     def _release(self) -> None:

@@ -27,7 +27,7 @@ _MOST_CANDIDATES: Final = 128
 _MISSING: Final = object()
 
 
-class OpenAiStreamDecoder:
+class OpenAIStreamDecoder:
     """Reads one stream; implements services.dialects.codec.StreamDecoder."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _DONE: Final = b"data: [DONE]\n\n"
 
 
-class OpenAiStreamEncoder:
+class OpenAIStreamEncoder:
     """Writes one stream; implements services.dialects.codec.StreamEncoder."""
 
     def __init__(self, request: DecodedRequest) -> None:
