@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from llmhub.provider.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server
-from services.dialects import anthropic, openai
+from services.dialects.anthropic import AnthropicCodec
+from services.dialects.openai import OpenAICodec, profile_for
 from services.providers.adapters.dialect import DialectAdapter
 from services.providers.adapters.sim import SimAdapter
 from services.providers.domain.adapter import Adapter
@@ -41,10 +42,10 @@ async def _opened(account: Account, settings: ProvidersSettings) -> AsyncGenerat
         max_response_bytes=settings.max_response_bytes,
     ) as transport:
         if account.dialect == "anthropic":
-            codec = anthropic.AnthropicCodec()
+            codec = AnthropicCodec()
             yield DialectAdapter(account, transport, codec, count=codec)
         else:
-            chat = openai.OpenAICodec(openai.profile_for(account.base_url))
+            chat = OpenAICodec(profile_for(account.base_url))
             yield DialectAdapter(account, transport, chat, embedding=chat)
 
 

@@ -14,7 +14,7 @@ from llmhub.provider.v1.provider_service_pb2 import (
     TimeLimits,
 )
 from llmhub.route.v1.route_service_pb2 import Needs, PlanRequest, PlanResponse, ReportOutcomeRequest, Target
-from llmhub.types.v1.stream_pb2 import BlockDelta, Finished, StreamEvent
+from llmhub.types.v1.stream_pb2 import BlockDelta, Finished, Started, StreamEvent
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent, ProgressMark
 from services.gateway.adapters.open import OpenBudgets, OpenLimiter
 from services.gateway.domain.call import Ask
@@ -125,7 +125,7 @@ def end(progress: Progress | None = None) -> GenerateStreamResponse:
 
 def opening() -> GenerateStreamResponse:
     """A piece before any content."""
-    return GenerateStreamResponse(events=[StreamEvent(started={})], progress=Progress())
+    return GenerateStreamResponse(events=[StreamEvent(started=Started())], progress=Progress())
 
 
 def whole(progress: Progress) -> Whole:

@@ -12,10 +12,14 @@ from llmhub.embedding.v1.embedding_service_pb2 import EmbedRequest, EmbedRespons
 from llmhub.model.v1.model_service_pb2 import Capability
 from llmhub.provider.v1.provider_service_pb2 import Endpoint
 from llmhub.route.v1.route_service_pb2 import Needs, Operation
-from services.dialects import anthropic, openai
+from services.dialects.anthropic import AnthropicCodec
 from services.dialects.codec import ChatCodec, DecodedRequest
+from services.dialects.openai import OpenAICodec
 from services.gateway.domain.payload import CountTokens, Embed, Generate, Payload, WholeAnswer
 from services.runtime.errors import InternalError, RequestInvalid, Violation
+
+OPENAI = OpenAICodec()
+ANTHROPIC = AnthropicCodec()
 
 
 class Sniffed(msgspec.Struct):
@@ -68,13 +72,13 @@ class Decoded:
 
     def count(self) -> CountTokens:
         """The body as a count."""
-        request = anthropic.CODEC.decode_count_request(self._body)
+        request = ANTHROPIC.decode_count_request(self._body)
         self._name(request)
         return CountTokens(request)
 
     def embedding(self) -> Embed:
         """The body as an embedding."""
-        request = openai.CODEC.decode_embed_request(self._body)
+        request = OPENAI.decode_embed_request(self._body)
         self._name(request)
         return Embed(request)
 
@@ -110,14 +114,14 @@ def _generate(decoded: Decoded) -> Payload:
 
 def _encode_openai(answer: WholeAnswer) -> bytes:
     if isinstance(answer, EmbedResponse):
-        return openai.CODEC.encode_embed_response(answer)
-    return openai.CODEC.encode_response(_generated(answer))
+        return OPENAI.encode_embed_response(answer)
+    return OPENAI.encode_response(_generated(answer))
 
 
 def _encode_anthropic(answer: WholeAnswer) -> bytes:
     if isinstance(answer, CountTokensResponse):
-        return anthropic.CODEC.encode_count_response(answer)
-    return anthropic.CODEC.encode_response(_generated(answer))
+        return ANTHROPIC.encode_count_response(answer)
+    return ANTHROPIC.encode_response(_generated(answer))
 
 
 def _generated(answer: WholeAnswer) -> GenerateResponse:
@@ -132,7 +136,7 @@ _ANTHROPIC_HEADERS = frozenset({"anthropic-version", "anthropic-beta"})
 
 ENDPOINTS: Mapping[str, VendorEndpoint] = {
     "/v1/chat/completions": VendorEndpoint(
-        openai.CODEC,
+        OPENAI,
         Endpoint.ENDPOINT_OPENAI_CHAT,
         "generate",
         Operation.OPERATION_GENERATE,
@@ -141,7 +145,7 @@ ENDPOINTS: Mapping[str, VendorEndpoint] = {
         _encode_openai,
     ),
     "/v1/embeddings": VendorEndpoint(
-        openai.CODEC,
+        OPENAI,
         Endpoint.ENDPOINT_OPENAI_EMBEDDINGS,
         "embed",
         Operation.OPERATION_EMBED,
@@ -150,7 +154,7 @@ ENDPOINTS: Mapping[str, VendorEndpoint] = {
         _encode_openai,
     ),
     "/v1/messages": VendorEndpoint(
-        anthropic.CODEC,
+        ANTHROPIC,
         Endpoint.ENDPOINT_ANTHROPIC_MESSAGES,
         "generate",
         Operation.OPERATION_GENERATE,
@@ -159,7 +163,7 @@ ENDPOINTS: Mapping[str, VendorEndpoint] = {
         _encode_anthropic,
     ),
     "/v1/messages/count_tokens": VendorEndpoint(
-        anthropic.CODEC,
+        ANTHROPIC,
         Endpoint.ENDPOINT_ANTHROPIC_COUNT_TOKENS,
         "count_tokens",
         Operation.OPERATION_COUNT_TOKENS,
@@ -172,4 +176,4 @@ ENDPOINTS: Mapping[str, VendorEndpoint] = {
 
 def dialect_of(path: str) -> ChatCodec:
     """Return the codec whose error shape a caller of this path expects."""
-    return anthropic.CODEC if path.startswith("/v1/messages") else openai.CODEC
+    return ANTHROPIC if path.startswith("/v1/messages") else OPENAI

@@ -37,7 +37,7 @@ def deadlines(limits: Limits, wanted: TimeLimits, now: float) -> Deadlines:
         if not wanted.HasField(name):  # type: ignore[arg-type]
             return default
         duration = getattr(wanted, name)
-        return float(duration.seconds) + duration.nanos / 1e9
+        return float(duration.seconds + duration.nanos / 1e9)
 
     total = min(pick("total", limits.total), limits.total)
     return Deadlines(
