@@ -105,11 +105,25 @@ class Mesh:
         data = str(self.folder / "data")
         common = ["--config", str(self.config_file), "--data", data, "--port", str(self.port)]
         self.spawn("up", ["up", *common, *arguments])
-        self.wait_ready()
+        return self.wait_ready()
+
+    def wait_ready(self) -> Self:
+        """Return when GET /health answers 200. Raises AssertionError with the logs when it does not."""
+        try:
+            self._wait_ready()
+        except AssertionError:
+            self.kill()
+            raise
         return self
 
-    def wait_ready(self) -> None:
-        """Return when GET /health answers 200. Raises AssertionError with the logs when it does not."""
+    def kill(self) -> None:
+        """End everything at once."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.child.pid, signal.SIGKILL)
+            process.child.wait()
+
+    def _wait_ready(self) -> None:
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
             dead = [process for process in self.processes if process.child.poll() is not None]
