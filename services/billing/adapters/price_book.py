@@ -1,13 +1,13 @@
 """What attempts cost: the operator's prices laid over the vendored list."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.billing.adapters.snapshot import Snapshot
 from services.billing.domain.event import MICROS, UsageEvent, booked
 from services.billing.domain.override import Override, override_for
-from services.billing.domain.price import ModelPrices
+from services.billing.domain.price import ModelPrices, Rate, Unit
 from services.billing.domain.rate import UNKNOWN, Cost, free, rate
 
 _REMEMBERED = 4096
@@ -30,6 +30,28 @@ class _Found:
     override: Override | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """One state of the settings, with what was found under it."""
+
+    providers: Mapping[str, ProviderIdentity]
+    overrides: tuple[Override, ...]
+    found: dict[tuple[str, str, str], _Found] = field(default_factory=dict)
+
+    def identity(self, provider: str) -> ProviderIdentity:
+        return self.providers.get(provider, _NOBODY)
+
+    def is_free(self, provider: str, override: Override | None) -> str:
+        """What makes a provider's model free, if anything does."""
+        if override is not None:
+            return override.name if override.free else ""
+        dialect = self.identity(provider).dialect
+        return dialect if dialect in FREE_DIALECTS else ""
+
+
+_NOBODY = ProviderIdentity()
+
+
 class SnapshotPriceBook:
     """A PriceBook. The snapshot is opened with the first question that the operator's prices do not answer."""
 
@@ -39,26 +61,27 @@ class SnapshotPriceBook:
         overrides: Sequence[Override],
         open_snapshot: Callable[[], Snapshot] = Snapshot,
     ) -> None:
-        self._providers = providers
-        self._overrides = tuple(overrides)
+        self._terms = _Terms(providers, tuple(overrides))
         self._open_snapshot = open_snapshot
         self._snapshot: Snapshot | None = None
-        self._found: dict[tuple[str, str, str], _Found] = {}
+
+    def use(self, providers: Mapping[str, ProviderIdentity], overrides: Sequence[Override]) -> None:
+        """Price what arrives from now on by other settings. Safe from any thread."""
+        self._terms = _Terms(providers, tuple(overrides))
 
     def cost(self, event: UsageEvent) -> Cost:
         """The cost by the price in force when the attempt began."""
-        identity = self._providers.get(event.provider, ProviderIdentity())
-        found = self._look_up(event.provider, event.model, event.provider_model)
-        if found.override is not None and found.override.free:
-            return booked(event, free(found.override.name))
-        if identity.dialect in FREE_DIALECTS and found.override is None:
-            return booked(event, free(identity.dialect))
+        terms = self._terms
+        found = self._look_up(terms, event.provider, event.model, event.provider_model)
+        reason = terms.is_free(event.provider, found.override)
+        if reason:
+            return booked(event, free(reason))
         names: list[str] = []
-        rates = {}
+        rates: dict[Unit, Rate] = {}
         if found.published is not None:
             at = datetime.fromtimestamp(event.started_at // MICROS, UTC)
             published, name = found.published.in_force(at, event.usage.service_tier)
-            rates = dict(published)
+            rates |= published
             names.append(name)
         if found.override is not None:
             rates |= found.override.rates
@@ -67,24 +90,22 @@ class SnapshotPriceBook:
             return UNKNOWN
         return booked(event, rate(event.usage, rates, "+".join(names)))
 
-    def _look_up(self, provider: str, model: str, answered: str) -> _Found:
+    def _look_up(self, terms: _Terms, provider: str, model: str, answered: str) -> _Found:
         key = (provider, model, answered)
-        found = self._found.get(key)
+        found = terms.found.get(key)
         if found is None:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            found = self._found[key] = self._search(provider, model, answered)
+            if len(terms.found) >= _REMEMBERED:
+                terms.found.clear()
+            found = terms.found[key] = self._search(terms, provider, model, answered)
         return found
 
-    def _search(self, provider: str, model: str, answered: str) -> _Found:
-        override = override_for(self._overrides, provider, model)
-        identity = self._providers.get(provider, ProviderIdentity())
-        if (override is not None and override.free) or (
-            override is None and identity.dialect in FREE_DIALECTS
-        ):
+    def _search(self, terms: _Terms, provider: str, model: str, answered: str) -> _Found:
+        override = override_for(terms.overrides, provider, model)
+        if terms.is_free(provider, override):
             return _Found(None, override)
         if self._snapshot is None:
             self._snapshot = self._open_snapshot()
+        identity = terms.identity(provider)
         vendor = identity.price_list or self._snapshot.vendor(provider, identity.dialect, identity.base_url)
         if vendor is None:
             return _Found(None, override)
