@@ -23,7 +23,7 @@ from services.dialects.members import (
     request_object,
 )
 from services.dialects.openai.errors import error_in_answer
-from services.dialects.openai.usage import decode_usage, encode_usage
+from services.dialects.openai.usage import decode_usage, encode_usage, usage_text
 from services.dialects.openai.wire import DIALECT, EMBEDDINGS_PATH, HOLE, decode_base64, encode_base64
 from services.runtime.errors import RequestInvalid, UpstreamProtocol, Violation
 
@@ -136,7 +136,7 @@ def decode_embed_response(body: bytes) -> EmbedResponse:
     response = EmbedResponse(provider_model=members.word("model") or "")
     usage = value.get("usage")
     if isinstance(usage, dict):
-        response.usage.CopyFrom(decode_usage(usage))
+        response.usage.CopyFrom(decode_usage(usage, usage_text(body)))
         value["usage"] = HOLE
     for number, each in enumerate(data):
         if not isinstance(each, dict):

@@ -107,7 +107,7 @@ def _is_true(raw: msgspec.Raw | None) -> bool:
 
 def relay_answer(body: bytes, endpoint: Endpoint.ValueType) -> Progress:
     """Read a whole answer of chat or embeddings."""
-    seen = _Seen()
+    seen = _Seen(whole=True)
     if endpoint == Endpoint.ENDPOINT_OPENAI_EMBEDDINGS:
         seen.content = True
         seen.started = True
@@ -200,6 +200,7 @@ class _Seen:
         "_ended",
         "_open",
         "_usage",
+        "_whole",
         "_word",
         "characters",
         "content",
@@ -211,7 +212,8 @@ class _Seen:
         "started",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
         self.characters = 0
         self.content = False
         self.done = False
@@ -274,7 +276,8 @@ class _Seen:
     def _choice(self, choice: _Choice) -> None:
         index = choice.index or 0
         self._open.add(index)
-        said = choice.delta or choice.message
+        # Perplexity repeats the whole message so far beside the delta of a chunk, and an empty delta beside a message.
+        said = choice.message if self._whole and choice.message else choice.delta or choice.message
         if said is not None:
             self._said(said)
         if choice.finish_reason:

@@ -10,7 +10,7 @@ from services.dialects.members import Extension, JsonObject, Members, answer_obj
 from services.dialects.openai.errors import error_in_answer
 from services.dialects.openai.fill import complete_answer, fill
 from services.dialects.openai.messages import take_parts
-from services.dialects.openai.usage import decode_usage, encode_usage
+from services.dialects.openai.usage import decode_usage, encode_usage, usage_text
 from services.dialects.openai.wire import DIALECT, FINISH_REASONS, FINISH_WORDS, HOLE, STANDARD_FINISHES
 from services.runtime.errors import UpstreamProtocol
 
@@ -39,7 +39,7 @@ def decode_response(body: bytes) -> GenerateResponse:
         members.hint("object")
     usage = value.get("usage")
     if isinstance(usage, dict):
-        response.usage.CopyFrom(decode_usage(usage))
+        response.usage.CopyFrom(decode_usage(usage, usage_text(body)))
         value["usage"] = HOLE
         tier = value.get("service_tier")
         if isinstance(tier, str) and tier:

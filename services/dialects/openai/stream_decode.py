@@ -17,7 +17,7 @@ from services.dialects.members import SHAPE, JsonObject, decode_json, json_text
 from services.dialects.openai.blocks import Blocks
 from services.dialects.openai.errors import error_in_answer
 from services.dialects.openai.response import decode_finish
-from services.dialects.openai.usage import decode_usage
+from services.dialects.openai.usage import decode_usage, groq_usage_text, usage_text
 from services.dialects.openai.wire import DIALECT, HOLE
 from services.dialects.sse import SseEvent, SseParser
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
@@ -91,9 +91,9 @@ class OpenAIStreamDecoder:
             # Azure's frame about the prompt comes before the answer has a name.
             self._held = value
             return
-        self._read(value, event.event, events)
+        self._read(value, data, event.event, events)
 
-    def _read(self, value: JsonObject, name: str, events: list[StreamEvent]) -> None:
+    def _read(self, value: JsonObject, data: bytes, name: str, events: list[StreamEvent]) -> None:
         """Read one frame."""
         if value.get("error"):
             self._failure = error_in_answer(value)
@@ -110,7 +110,7 @@ class OpenAIStreamDecoder:
             for choice in choices:
                 if isinstance(choice, dict):
                     self._choice(choice, frame)
-        self._usage_of(value, frame)
+        self._usage_of(value, data, frame)
         if not frame:
             frame.append(StreamEvent(keep_alive=KeepAlive()))
         self._number(frame, self._frame + 1, self._changes(value, name), events)
@@ -150,7 +150,7 @@ class OpenAIStreamDecoder:
         """Read the held frame when nothing comes after it."""
         if self._held is not None:
             held, self._held = self._held, None
-            self._read(held, "", events)
+            self._read(held, b"{}", "", events)
 
     def _choice(self, choice: JsonObject, events: list[StreamEvent]) -> None:
         index = choice.get("index") or 0
@@ -184,15 +184,17 @@ class OpenAIStreamDecoder:
             StreamEvent(candidate_finish=CandidateFinish(candidate=blocks.candidate, finish=finish))
         )
 
-    def _usage_of(self, value: JsonObject, events: list[StreamEvent]) -> None:
+    def _usage_of(self, value: JsonObject, data: bytes, events: list[StreamEvent]) -> None:
         holder: Any = value
         usage = value.get("usage")
+        text = usage_text
         if not isinstance(usage, dict):
             holder = value.get("x_groq")
             usage = holder.get("usage") if isinstance(holder, dict) else None
+            text = groq_usage_text
             if not isinstance(usage, dict):
                 return
-        self._usage = decode_usage(usage)
+        self._usage = decode_usage(usage, text(data))
         holder["usage"] = HOLE
         tier = value.get("service_tier")
         if isinstance(tier, str):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from llmhub.types.v1.usage_pb2 import Measure, Modality, Usage, UsageClass
 from services.dialects.members import decode_json, json_text
 
@@ -17,6 +19,29 @@ _SEARCHES: Final = (
     ("num_search_queries", "search_queries"),
 )
 _MOST_TOKENS: Final = 1 << 62
+
+
+class _Spoken(msgspec.Struct, gc=False):
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _GroqSpoken(msgspec.Struct, gc=False):
+    x_groq: _Spoken | None = None
+
+
+_spoken = msgspec.json.Decoder(_Spoken).decode
+_groq_spoken = msgspec.json.Decoder(_GroqSpoken).decode
+
+
+def usage_text(body: bytes) -> str:
+    """The JSON of the usage member of a body or frame, to the letter."""
+    return bytes(_spoken(body).usage).decode()
+
+
+def groq_usage_text(body: bytes) -> str:
+    """As usage_text, of Groq's own copy."""
+    own = _groq_spoken(body).x_groq
+    return bytes(own.usage).decode() if own is not None else ""
 
 
 def decode_usage(value: dict[str, Any], text: str = "") -> Usage:
