@@ -22,12 +22,16 @@ OPENAI = OpenAICodec()
 ANTHROPIC = AnthropicCodec()
 
 
+# A Raw in a union with None decodes as the None alone.
+_ABSENT = msgspec.Raw(b"null")
+
+
 class Sniffed(msgspec.Struct):
     """What must be known of a body before it is known where it goes."""
 
     model: str
     stream: bool | None = None
-    tools: msgspec.Raw | None = None
+    tools: msgspec.Raw = _ABSENT
 
 
 _SNIFF = msgspec.json.Decoder(Sniffed)
@@ -102,7 +106,7 @@ class VendorEndpoint:
     def needs(self, sniffed: Sniffed) -> Needs:
         """Return what the body requires of a model, as far as it was read."""
         needs = Needs(operation=self.kind)
-        if sniffed.tools is not None and bytes(sniffed.tools) not in {b"null", b"[]"}:
+        if bytes(sniffed.tools) not in {b"null", b"[]"}:
             needs.capabilities.append(Capability.CAPABILITY_TOOLS)
         return needs
 
