@@ -7,6 +7,8 @@ NANO_PER_UNIT = 1_000_000_000
 PICO_PER_UNIT = 1_000_000_000_000
 PER_MILLION = 1_000_000
 PER_THOUSAND = 1000
+LARGEST_PRICE = 1_000_000
+_FINEST_DIGIT = 30
 
 
 def nano_from_pico(pico: int) -> int:
@@ -32,8 +34,10 @@ def pico_per_one(text: str, per: int) -> int:
         amount = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a decimal number") from None
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"a price is zero or more: {text!r}")
+    if not amount.is_finite() or not 0 <= amount <= LARGEST_PRICE:
+        raise ValueError(f"a price is between 0 and {LARGEST_PRICE} USD: {text!r}")
+    if amount and amount.adjusted() < -_FINEST_DIGIT:
+        raise ValueError(f"{text!r} is too small to be a price")
     numerator, denominator = amount.as_integer_ratio()
     pico, rest = divmod(numerator * PICO_PER_UNIT, denominator * per)
     if rest:
