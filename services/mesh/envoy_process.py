@@ -22,6 +22,7 @@ _LOGGER = get_logger(__name__)
 _LOG_FORMAT: Final = '{"timestamp":"%Y-%m-%dT%T.%fZ","level":"%l","logger":"envoy.%n","event":"%j"}'
 _VALIDATE_SECONDS: Final = 30.0
 _END_SECONDS: Final = 5.0
+_IDLE_POLL_SECONDS: Final = 0.05
 _LOG_CHECK_SECONDS: Final = 60.0
 _LARGEST_LOG: Final = 64 * 1024 * 1024
 # What Envoy says before it repeats the configuration it refused.
@@ -120,6 +121,11 @@ class EnvoyProcess:
         """The process id of the running Envoy."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def log(self) -> Path:
+        """Where Envoy writes what goes wrong."""
+        return self._files.log
+
     async def _start(self) -> None:
         self._files.admin_socket.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
@@ -162,15 +168,18 @@ class EnvoyProcess:
                     path.replace(path.with_name(path.name + ".1"))
                     await envoy_admin.call(self._files.admin_socket, "POST", "/reopen_logs")
 
-    async def drain(self, grace: float) -> None:
-        """Take no new calls, wait up to `grace` seconds for running ones."""
+    async def stop_accepting(self) -> None:
+        """Close the port; running calls go on."""
         self._ending = True
-        socket = self._files.admin_socket
+        with contextlib.suppress(envoy_admin.AdminUnreachable):
+            await envoy_admin.stop_accepting(self._files.admin_socket)
+
+    async def until_idle(self, grace: float) -> None:
+        """Return when no call is running, or after `grace` seconds."""
         with contextlib.suppress(TimeoutError, envoy_admin.AdminUnreachable):
             async with asyncio.timeout(grace):
-                await envoy_admin.stop_accepting(socket)
-                while await envoy_admin.active_requests(socket) > 0:
-                    await asyncio.sleep(0.05)
+                while await envoy_admin.active_requests(self._files.admin_socket) > 0:  # noqa: ASYNC110 - Envoy's
+                    await asyncio.sleep(_IDLE_POLL_SECONDS)
 
     async def _end(self) -> None:
         self._ending = True

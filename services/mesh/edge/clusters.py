@@ -9,9 +9,7 @@ from services.mesh.edge.plan import MIB, EdgePlan, Tls
 
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS_SOCKET: Final = "envoy.transport_sockets.tls"
-_UPSTREAM_TLS: Final = (
-    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-)
+_UPSTREAM_TLS: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _MOST: Final = 65_536
 
 

@@ -123,7 +123,9 @@ def _http_filters(plan: EdgePlan, methods: list[PublicMethod]) -> list[dict[str,
     return [
         _filter("cors", "cors.v3.Cors"),
         # Counts as it passes, chunked bodies too; the transcoder's own limit is on what it holds back at a time.
-        _filter("body_size_limit", "body_size_limit.v3.BodySizeLimit", {"max_request_bytes": plan.max_body_bytes}),
+        _filter(
+            "body_size_limit", "body_size_limit.v3.BodySizeLimit", {"max_request_bytes": plan.max_body_bytes}
+        ),
         _filter("grpc_web", "grpc_web.v3.GrpcWeb"),
         _filter("grpc_json_transcoder", "grpc_json_transcoder.v3.GrpcJsonTranscoder", transcoder),
         _filter("router", "router.v3.Router", {"suppress_envoy_headers": True}),

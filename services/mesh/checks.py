@@ -1,0 +1,70 @@
+"""What makes a configuration wrong although each of its parts is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from services.mesh.config import SIM, UNSET, Config, ModelEntry
+
+KeyPath = tuple[str | int, ...]
+Found = Iterator[tuple[KeyPath, str, str]]
+"""Where, what is wrong, what to do."""
+
+
+def faults_of(config: Config) -> Found:
+    """Yield every fault."""
+    yield from _models(config)
+    yield from _providers(config)
+    yield from _files(config)
+
+
+def _models(config: Config) -> Found:
+    for name, entry in config.models.items():
+        provider, slash, _ = name.partition("/")
+        if slash:
+            if entry.targets is not None:
+                yield (
+                    ("models", name, "targets"),
+                    "only an alias has targets",
+                    "choose a name without a slash",
+                )
+            if provider not in config.providers and provider != SIM:
+                yield ("models", name), f"no provider is called {provider}", _did_you_mean(provider, config)
+        elif entry.targets is None:
+            yield ("models", name), "an alias needs targets", "add `targets: [provider/model]`"
+        else:
+            yield from _targets(config, name, entry)
+
+
+def _targets(config: Config, name: str, entry: ModelEntry) -> Found:
+    for index, target in enumerate(entry.targets or ()):
+        provider, slash, model = target.partition("/")
+        place = ("models", name, "targets", index)
+        if not slash or not model:
+            yield place, f"{target!r} is no target", "write provider/model"
+        elif provider not in config.providers and provider != SIM:
+            yield place, f"no provider is called {provider}", _did_you_mean(provider, config)
+
+
+def _did_you_mean(provider: str, config: Config) -> str:
+    near = get_close_matches(provider, [*config.providers, SIM], n=1)
+    return f"did you mean {near[0]}?" if near else "add it under providers"
+
+
+def _providers(config: Config) -> Found:
+    for name, provider in config.providers.items():
+        url = provider.base_url
+        if url and not UNSET.search(url) and not url.startswith(("http://", "https://")):
+            yield ("providers", name, "base_url"), "is no HTTP address", "begin it with http:// or https://"
+
+
+def _files(config: Config) -> Found:
+    for place, section in ((("edge", "tls"), config.edge.tls), (("mesh", "tls"), config.mesh.tls)):
+        if section is None:
+            continue
+        for field in type(section).model_fields:
+            path: Path = getattr(section, field)
+            if not path.is_file():
+                yield (*place, field), f"there is no file {path}", "check the path"

@@ -1,0 +1,92 @@
+"""The HTTP door on unix sockets or ports, inside the process's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from services.runtime.addresses import AddressInvalid, Tls, is_unix, require_protected, split
+from services.runtime.service import AsgiApp
+
+# Longer than the edge keeps an idle connection, so that it is always the edge that closes one.
+_KEEP_ALIVE_SECONDS: Final = 300
+_BACKLOG: Final = 2048
+_END_SECONDS: Final = 2.0
+
+
+@asynccontextmanager
+async def serving(app: AsgiApp, addresses: tuple[str, ...], tls: Tls | None) -> AsyncGenerator[None, None]:
+    """Serve the application until the context ends. Raises AddressInvalid.
+
+    Only uvicorn's protocol is used: its server would take the process's signals and tick ten times a second.
+    """
+    config = Config(
+        app,
+        http=HttpToolsProtocol,
+        ws="none",
+        lifespan="off",
+        loop="none",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )
+    config.load()
+    state = ServerState()
+    protocol = partial(HttpToolsProtocol, config=config, server_state=state, app_state={})
+    servers: list[asyncio.AbstractServer] = []
+    try:
+        servers.extend([await _listen(protocol, address, tls) for address in addresses])
+        yield
+    finally:
+        for server in servers:
+            server.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=_END_SECONDS)
+        for server in servers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await server.wait_closed()
+
+
+async def _listen(
+    protocol: partial[HttpToolsProtocol], address: str, tls: Tls | None
+) -> asyncio.AbstractServer:
+    require_protected(address, tls)
+    loop = asyncio.get_running_loop()
+    try:
+        if is_unix(address):
+            # The socket's folder is the owner's alone, so there is no moment in which others could connect.
+            path = Path(address.removeprefix("unix:"))
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - a microsecond at the start
+            server = await loop.create_unix_server(protocol, str(path), backlog=_BACKLOG)
+            path.chmod(0o600)  # noqa: ASYNC240 - as above
+            return server
+        host, port = split(address)
+        listener = socket.create_server((host, port), backlog=_BACKLOG)
+        return await loop.create_server(protocol, sock=listener, ssl=None if tls is None else _context(tls))
+    except OSError as error:
+        raise AddressInvalid(f"cannot listen on {address}: {error.strerror}") from error
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tls.authority))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
