@@ -71,12 +71,10 @@ def decode_usage(value: dict[str, Any], text: str = "") -> Usage:
     return usage
 
 
-def encode_usage(usage: Usage, *, embedding: bool = False) -> dict[str, Any]:
-    """Write a usage object: the provider's own if it is of this dialect and says the same, else a new one."""
-    if usage.provider_json:
-        value = _own(usage)
-        if value is not None:
-            return value
+def encode_usage(usage: Usage, *, embedding: bool = False) -> dict[str, Any] | msgspec.Raw:
+    """Write a usage object: the provider's own, to the letter, if it is of this dialect and says the same."""
+    if usage.provider_json and _is_own(usage):
+        return msgspec.Raw(usage.provider_json)
     reads = usage.cache_read_tokens
     writes = usage.cache_write_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
     prompt = usage.input_tokens + reads + writes + usage.tool_prompt_tokens
@@ -171,17 +169,17 @@ def _decode_tools(usage: Usage, value: dict[str, Any]) -> None:
         usage.server_tool_calls["web_search_requests"] = searches
 
 
-def _own(usage: Usage) -> dict[str, Any] | None:
+def _is_own(usage: Usage) -> bool:
     try:
         value = decode_json(usage.provider_json)
     except ValueError:
-        return None
+        return False
     if not isinstance(value, dict) or "prompt_tokens" not in value:
-        return None
+        return False
     again = decode_usage(value, usage.provider_json)
     again.service_tier = usage.service_tier
     again.measure = usage.measure
-    return value if again == usage else None
+    return again == usage
 
 
 def _modality(
