@@ -97,6 +97,7 @@ def write_thinking(request: GenerateRequest, body: JsonObject, losses: Losses) -
     reasoning = request.reasoning
     mode = reasoning.mode
     effort = reasoning.effort
+    losses.foreign(reasoning.extensions, DIALECT, "reasoning")
     if mode == REASONING_MODE_UNSPECIFIED:
         if reasoning.HasField("budget_tokens"):
             mode = REASONING_MODE_ENABLED

@@ -23,6 +23,7 @@ from services.dialects.anthropic.wire import (
     DIALECT,
     MESSAGES_PATH,
     VERSION,
+    caller_json,
     merge_back,
     object_keeping,
     quiet,
@@ -210,7 +211,7 @@ def _write_format(request: GenerateRequest, body: JsonObject, config: JsonObject
     if wanted.json_schema.description:
         losses.dropped("response_format.json_schema.description", "Anthropic has no place for it")
     losses.foreign(wanted.extensions, DIALECT, "response_format")
-    schema = msgspec.Raw(wanted.json_schema.schema_json or "{}")
+    schema, _ = caller_json(wanted.json_schema.schema_json or "{}", "response_format.json_schema.schema_json")
     written = merge_back({"type": "json_schema", "schema": schema}, Extension(wanted.extensions, DIALECT))
     if _OUTPUT_FORMAT in Extension(request.extensions, DIALECT).shape:
         body["output_format"] = written

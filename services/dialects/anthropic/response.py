@@ -51,7 +51,7 @@ def encode_response(response: GenerateResponse) -> bytes:
     extension = Extension(response.extensions, DIALECT)
     own = DIALECT in response.extensions
     body: JsonObject = {
-        "id": response.response_id or f"msg_{response.request_id.replace('-', '')}",
+        "id": response.response_id or made_id(response.request_id),
         "type": "message",
         "role": "assistant",
         "model": response.provider_model or response.model,
@@ -60,15 +60,18 @@ def encode_response(response: GenerateResponse) -> bytes:
     # A door's caller sees losses in response.warnings, which the gateway reports; none is refused here.
     writer = BlockWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True)
     body["content"] = writer.write_all(candidate.parts, "candidates[0]")
-    if candidate.HasField("finish"):
+    if candidate.HasField("finish") or not own:
         body.update(write_finish(candidate.finish, candidate.parts))
-    elif not own:
-        body.update(stop_reason=None, stop_sequence=None)
     if OWN_USAGE in extension.shape:
         body["usage"] = msgspec.Raw(response.usage.provider_json)
     elif not own or response.HasField("usage"):
         body["usage"] = write_usage(response.usage)
     return encode_json(merge_back(body, extension))
+
+
+def made_id(request_id: str) -> str:
+    """An id for an answer whose provider gave it none."""
+    return f"msg_{request_id.replace('-', '') or 'llmhub'}"
 
 
 def decode_count_response(body: bytes) -> CountTokensResponse:

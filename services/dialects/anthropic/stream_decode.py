@@ -102,7 +102,10 @@ class AnthropicStreamDecoder:
         cut = self._parser.close()
         where = "inside an event" if cut else "before its last event"
         self._frame += 1
-        self._fail(StreamInterrupted(f"the provider's stream ended {where}", events=str(self._sequence)))
+        if self._started:
+            self._fail(StreamInterrupted(f"the provider's stream ended {where}", events=str(self._sequence)))
+        else:
+            self._fail(UpstreamProtocol("the provider's stream ended before it began"))
         return self._take()
 
     def _take(self) -> list[StreamEvent]:

@@ -16,6 +16,7 @@ from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.anthropic.citations import write_citation
 from services.dialects.anthropic.errors import error_object
 from services.dialects.anthropic.finish import write_finish
+from services.dialects.anthropic.response import made_id
 from services.dialects.anthropic.serial import BlockSerializer
 from services.dialects.anthropic.usage import write_usage
 from services.dialects.anthropic.wire import (
@@ -127,7 +128,7 @@ class AnthropicStreamEncoder:
         self._start_frame = event.frame
         started = event.started
         message: JsonObject = {
-            "id": started.response_id or f"msg_{self._request_id.replace('-', '') or 'llmhub'}",
+            "id": started.response_id or made_id(self._request_id),
             "type": "message",
             "role": "assistant",
             "model": started.model or self._model,

@@ -23,6 +23,7 @@ from services.dialects.anthropic.wire import (
     CUSTOM_TOOL_SUFFIX,
     DIALECT,
     Block,
+    caller_json,
     elements,
     merge_back,
     object_keeping,
@@ -96,6 +97,7 @@ def write_tool_choice(choice: ToolChoice, tools: Sequence[Tool], losses: Losses)
     if choice.mode == TOOL_CHOICE_MODE_UNSPECIFIED and not tools:
         losses.dropped("tool_choice.parallel", "there is no tool to call in parallel")
         return None
+    losses.foreign(choice.extensions, DIALECT, "tool_choice")
     block: JsonObject = {"type": _WORDS.get(choice.mode, "auto")}
     if choice.mode == TOOL_CHOICE_MODE_NAMED and choice.names:
         block["name"] = _offered_name(choice.names[0], tools)
@@ -140,14 +142,14 @@ def _write_tool(tool: Tool, path: str, losses: Losses) -> Block | None:
     block: JsonObject
     match tool.WhichOneof("kind"):
         case "function":
-            block = _function(tool)
+            block = _function(tool, path)
         case "custom":
             losses.emulated(path, "a free-text tool is offered as a function with one text argument")
             if tool.custom.format_json:
                 losses.dropped(f"{path}.custom.format_json", "Anthropic cannot hold an answer to a grammar")
             block = _custom(tool)
         case "hosted" if tool.hosted.dialect == DIALECT:
-            return msgspec.Raw(tool.hosted.json)
+            return caller_json(tool.hosted.json, f"{path}.hosted.json")[0]
         case "hosted":
             losses.dropped(path, f"the tool {tool.hosted.type} runs at {tool.hosted.dialect} providers only")
             return None
@@ -159,15 +161,23 @@ def _write_tool(tool: Tool, path: str, losses: Losses) -> Block | None:
     return merge_back(block, Extension(tool.extensions, DIALECT))
 
 
-def _function(tool: Tool) -> JsonObject:
+def _function(tool: Tool, path: str) -> JsonObject:
     function = tool.function
     block: JsonObject = {"name": function.name}
     if function.description:
         block["description"] = function.description
-    block["input_schema"] = msgspec.Raw(function.parameters_json or '{"type":"object","properties":{}}')
+    block["input_schema"] = _schema(function.parameters_json, f"{path}.function.parameters_json")
     if function.HasField("strict"):
         block["strict"] = function.strict
     return block
+
+
+def _schema(text: str, field: str) -> msgspec.Raw | JsonObject:
+    """The schema to the letter; Anthropic demands that it says `object`."""
+    if not text:
+        return {"type": "object", "properties": {}}
+    raw, value = caller_json(text, field)
+    return {"type": "object", **value} if type(value) is dict and "type" not in value else raw
 
 
 def _custom(tool: Tool) -> JsonObject:

@@ -9,6 +9,7 @@ import msgspec
 
 from llmhub.types.v1.content_pb2 import OpaqueState
 from services.dialects.members import Extension, JsonObject, Members, decode_json
+from services.runtime.errors import RequestInvalid, Violation
 
 DIALECT: Final = "anthropic"
 VERSION: Final = "2023-06-01"
@@ -48,6 +49,15 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
         return _elements_of(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from None
+
+
+def caller_json(text: str, field: str) -> tuple[msgspec.Raw, Any]:
+    """JSON text that a caller wrote into a field, and its value; raise RequestInvalid for anything else."""
+    try:
+        return msgspec.Raw(text), decode_json(text)
+    except ValueError:
+        fault = "must be the text of a JSON value"
+        raise RequestInvalid(f"{field} {fault}", violations=(Violation(field, fault),)) from None
 
 
 def raw_text(raw: msgspec.Raw) -> str:

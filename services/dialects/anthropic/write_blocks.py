@@ -15,6 +15,7 @@ from services.dialects.anthropic.wire import (
     REDACTED,
     SIGNATURE,
     Block,
+    caller_json,
     merge_back,
     own_state,
     tool_use_id,
@@ -81,6 +82,8 @@ class BlockWriter:
         block = self._block(kind, part, extension, path)
         if block is None:
             return None
+        if not self._answer:
+            self._losses.foreign(part.extensions, DIALECT, path)
         if part.HasField("cache"):
             block["cache_control"] = write_cache(part.cache)
         return merge_back(block, extension)
@@ -113,7 +116,7 @@ class BlockWriter:
         if part.opaque.dialect != DIALECT:
             self._losses.dropped(path, f"Anthropic has no {part.opaque.dialect} block {part.opaque.type}")
             return None
-        return msgspec.Raw(part.opaque.json)
+        return caller_json(part.opaque.json, f"{path}.opaque.json")[0]
 
     def _text(self, part: Part, path: str) -> JsonObject | None:
         if not part.text and not self._answer:
