@@ -21,6 +21,17 @@ class Steps:
         print(f"llmhub: [{time.monotonic() - self.began:4.1f} s] {text}", file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """The first part to drain: says so."""
+
+    steps: Steps
+
+    async def drain(self, grace: float) -> None:
+        """Say that the end has begun."""
+        self.steps.say(f"stopping: running calls may end within {grace:.0f} s (again Ctrl-C stops at once)")
+
+
 def ready(config: Config, url: str, key: str | None) -> str:
     """Return the closing words: where it is, the key, and a command that works when pasted."""
     lines = ["", f"  ready at   {url}"]

@@ -28,12 +28,8 @@ class Child:
         self._command = [sys.executable, "-m", "services.mesh", *arguments]
         self._process: asyncio.subprocess.Process | None = None
         self._ending = False
-        self._keeping = asyncio.create_task(self._keep(), name=f"keep {name}")
-
-    @property
-    def failed(self) -> asyncio.Task[None]:
-        """Done, with ChildFailed, when the child cannot be kept running."""
-        return self._keeping
+        self.keeping = asyncio.create_task(self._keep(), name=name)
+        """Ends with ChildFailed when the child cannot be kept running."""
 
     @property
     def pid(self) -> int | None:
@@ -69,14 +65,14 @@ class Child:
         """Let it drain within `grace` seconds, and a moment more."""
         self._ending = True
         if self._process is None or self._process.returncode is not None:
-            self._keeping.cancel()
+            self.keeping.cancel()
         self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError, asyncio.CancelledError, ChildFailed):
             async with asyncio.timeout(grace + _END_SECONDS):
-                await asyncio.shield(self._keeping)
+                await asyncio.shield(self.keeping)
         self._signal(signal.SIGKILL)
         with contextlib.suppress(asyncio.CancelledError, ChildFailed):
-            await self._keeping
+            await self.keeping
 
     def _signal(self, sign: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -113,8 +113,8 @@ class EnvoyProcess:
         self._command = command(files, concurrency)
         self._process: asyncio.subprocess.Process | None = None
         self._ending = False
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done with EdgeFailed when Envoy cannot be kept running."""
+        self.keeping: asyncio.Task[None]
+        """Ends with EdgeFailed when Envoy cannot be kept running."""
 
     @property
     def pid(self) -> int | None:
@@ -151,9 +151,7 @@ class EnvoyProcess:
                 return
             pause = backoff.after(asyncio.get_running_loop().time() - began)
             if pause is None:
-                message = f"Envoy ended with {code} again and again; its log: {self._files.log}"
-                self.failed.set_exception(EdgeFailed(message))
-                return
+                raise EdgeFailed(f"Envoy ended with {code} again and again; its log: {self._files.log}")
             _LOGGER.error("the edge ended and is started again", code=code)
             await asyncio.sleep(pause)
             await self._start()
@@ -168,17 +166,14 @@ class EnvoyProcess:
                     path.replace(path.with_name(path.name + ".1"))
                     await envoy_admin.call(self._files.admin_socket, "POST", "/reopen_logs")
 
-    async def stop_accepting(self) -> None:
-        """Close the port; running calls go on."""
+    async def drain(self, grace: float) -> None:
+        """Close the port at once, and return when no call is running or after `grace` seconds."""
         self._ending = True
-        with contextlib.suppress(envoy_admin.AdminUnreachable):
-            await envoy_admin.stop_accepting(self._files.admin_socket)
-
-    async def until_idle(self, grace: float) -> None:
-        """Return when no call is running, or after `grace` seconds."""
+        socket = self._files.admin_socket
         with contextlib.suppress(TimeoutError, envoy_admin.AdminUnreachable):
             async with asyncio.timeout(grace):
-                while await envoy_admin.active_requests(self._files.admin_socket) > 0:  # noqa: ASYNC110 - Envoy's
+                await envoy_admin.stop_accepting(socket)
+                while await envoy_admin.active_requests(socket) > 0:  # noqa: ASYNC110 - Envoy cannot call back
                     await asyncio.sleep(_IDLE_POLL_SECONDS)
 
     async def _end(self) -> None:
@@ -200,13 +195,12 @@ async def running(files: EnvoyFiles, concurrency: int | None = None) -> AsyncGen
     """Run Envoy with a configuration that was validated until the context ends, then end it at once."""
     envoy = EnvoyProcess(files, concurrency)
     await envoy._start()  # noqa: SLF001 - the two halves of one thing
-    tasks = [asyncio.create_task(envoy._keep()), asyncio.create_task(envoy._watch_logs())]  # noqa: SLF001
+    envoy.keeping = asyncio.create_task(envoy._keep(), name="envoy")  # noqa: SLF001
+    logs = asyncio.create_task(envoy._watch_logs(), name="envoy-logs")  # noqa: SLF001
     try:
         yield envoy
     finally:
         await envoy._end()  # noqa: SLF001
-        for task in tasks:
+        for task in (envoy.keeping, logs):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if envoy.failed.done():
-            envoy.failed.exception()
+        await asyncio.gather(envoy.keeping, logs, return_exceptions=True)

@@ -38,11 +38,21 @@ def _code(error: Exception) -> int | None:
     if isinstance(error, ConfigError):
         return FAILED
     from services.auth.adapters.pepper import PepperError
+    from services.mesh.children import ChildFailed
     from services.mesh.envoy_process import EdgeFailed, EdgeInvalid
-    from services.mesh.hub import NotReady
+    from services.mesh.front_part import NotReady
     from services.runtime.addresses import AddressInvalid
     from services.runtime.database import DatabaseNewer
     from services.runtime.errors import LlmhubError
 
-    expected = (EdgeFailed, EdgeInvalid, NotReady, AddressInvalid, DatabaseNewer, LlmhubError, PepperError)
+    expected = (
+        ChildFailed,
+        EdgeFailed,
+        EdgeInvalid,
+        NotReady,
+        AddressInvalid,
+        DatabaseNewer,
+        LlmhubError,
+        PepperError,
+    )
     return FAILED if isinstance(error, expected) else None

@@ -30,6 +30,7 @@ class Host:
     process: Process
     places: Places
     server: RpcServer
+    links: Links
     hosted: dict[str, Hosted]
 
     async def drain(self, grace: float) -> None:
@@ -90,7 +91,7 @@ async def hosting(config: Config, places: Places, process: Process) -> AsyncGene
             from services.mesh.door import serving
 
             await stack.enter_async_context(serving(door, _bound(process.http, process.bind), tls))
-        yield Host(process, places, server, hosted)
+        yield Host(process, places, server, links, hosted)
 
 
 async def _start(

@@ -2,103 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from typing import Any, Final
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
-from services.mesh import announce, envoy_process, front, host, shapes
-from services.mesh.edge import EdgePlan
-from services.mesh.reloading import follow
-from services.mesh.signals import Signals, handled
+from services.mesh import announce, host, shapes
+from services.mesh.front_part import Front
+from services.mesh.outboxes import shipping_orphans
+from services.mesh.reloading import following
 from services.mesh.source import Source
-
-READY_SECONDS: Final = 30.0
-
-
-class NotReady(Exception):
-    """The edge did not become ready in time."""
+from services.runtime.process import Lifetime, serve
 
 
-async def run(source: Source, steps: announce.Steps) -> None:
-    """Run until a signal asks to stop; drain and return. Raises EdgeInvalid, EdgeFailed, NotReady, AddressInvalid."""
-    config, places = source.config, source.places
-    with handled() as signals:
-        async with AsyncExitStack() as stack:
-            shape = shapes.all_in_one(places)
-            edge = front.plan(config, places, shape.upstreams)
-            files = front.write(edge, places)
-            # Envoy checks its configuration while the services start.
-            checked = asyncio.create_task(envoy_process.validate(files.config))
-            steps.say("starting auth, billing, providers, router and gateway")
-            key = await host.first_key(config, places)
-            running = await stack.enter_async_context(host.hosting(config, places, shape.processes[0]))
-            steps.say(f"starting the edge on {front.base_url(edge)}")
-            await checked
-            envoy = await stack.enter_async_context(envoy_process.running(files, concurrency=1))
-            if not await became_ready(edge, envoy, signals):
-                return
-            steps.say("ready")
-            print(announce.ready(config, front.base_url(edge), key), flush=True)
-            stack.enter_context(follow(source, signals, running.reload))
-            await ended(signals, envoy)
-            steps.say("stopping: running calls may end (again Ctrl-C to stop at once)")
-            await drain(running, envoy, config.grace_seconds, signals)
-    steps.say("stopped")
+class Hub:
+    """One run of the all-in-one shape."""
 
+    def __init__(self, source: Source, steps: announce.Steps) -> None:
+        self._source = source
+        self._steps = steps
+        self._shape = shapes.all_in_one(source.places)
+        self._front = Front(source.config, source.places, self._shape.upstreams, threads=1)
+        self._key: str | None = None
 
-async def became_ready(edge: EdgePlan, envoy: envoy_process.EnvoyProcess, signals: Signals) -> bool:
-    """Wait until the edge answers; False if a signal came first. Raises EdgeFailed, NotReady."""
-    ready = asyncio.create_task(front.until_ready(edge))
-    stop = asyncio.create_task(signals.stop.wait())
-    try:
-        waits: list[asyncio.Future[Any]] = [ready, stop, envoy.failed]
-        await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if envoy.failed.done():
-            envoy.failed.result()
-        if ready.done():
-            return True
-        if stop.done():
-            return False
-        raise NotReady(f"the edge did not answer within {READY_SECONDS:.0f} s; see {envoy.log}")
-    finally:
-        ready.cancel()
-        stop.cancel()
+    async def run(self) -> int:
+        """Run until a signal asks to stop, drain, and return the exit code."""
+        code = await serve(self._parts, grace=self._source.config.grace_seconds, started=self._announce)
+        self._steps.say("stopped")
+        return code
 
+    def _parts(self, lifetime: Lifetime) -> Sequence[AbstractAsyncContextManager[Any]]:
+        return (
+            self._front.checking(),
+            self._services(),
+            self._said(f"starting the edge on {self._front.url}"),
+            self._front.running(lifetime),
+            self._stopping(),
+        )
 
-async def ended(signals: Signals, *envoys: envoy_process.EnvoyProcess) -> None:
-    """Return when a signal asks to stop. Raises EdgeFailed when an Envoy cannot be kept running."""
-    stop = asyncio.create_task(signals.stop.wait())
-    try:
-        waits: list[asyncio.Future[Any]] = [stop, *(envoy.failed for envoy in envoys)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for envoy in envoys:
-            if envoy.failed.done():
-                envoy.failed.result()
-    finally:
-        stop.cancel()
+    @asynccontextmanager
+    async def _services(self) -> AsyncGenerator[host.Host, None]:
+        source, process = self._source, self._shape.processes[0]
+        self._steps.say(f"starting {', '.join(process.services)}")
+        self._key = await host.first_key(source.config, source.places)
+        async with (
+            host.hosting(source.config, source.places, process) as running,
+            following(source, running.reload),
+            shipping_orphans(source.places, running.links, workers=1),
+        ):
+            yield running
 
+    @asynccontextmanager
+    async def _said(self, text: str) -> AsyncGenerator[None, None]:
+        self._steps.say(text)
+        yield
 
-async def drain(
-    running: host.Host, envoy: envoy_process.EnvoyProcess, grace: float, signals: Signals
-) -> None:
-    """Close the port, let calls end, flush; a second signal cuts it short."""
+    @asynccontextmanager
+    async def _stopping(self) -> AsyncGenerator[announce.Farewell, None]:
+        yield announce.Farewell(self._steps)
 
-    async def gracefully() -> None:
-        await envoy.stop_accepting()
-        await asyncio.gather(running.drain(grace), envoy.until_idle(grace))
-
-    await unless_now(signals, gracefully)
-
-
-async def unless_now(signals: Signals, gracefully: Callable[[], Awaitable[None]]) -> None:
-    """Run it to its end or to the second signal."""
-    work = asyncio.ensure_future(gracefully())
-    now = asyncio.create_task(signals.now.wait())
-    try:
-        await asyncio.wait((work, now), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            await work
-    finally:
-        now.cancel()
-        work.cancel()
+    def _announce(self) -> None:
+        self._steps.say("ready")
+        with contextlib.suppress(BrokenPipeError):
+            print(announce.ready(self._source.config, self._front.url, self._key), flush=True)

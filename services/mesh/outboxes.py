@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,26 +42,43 @@ def states(places: Places) -> tuple[OutboxState, ...]:
     return tuple(found)
 
 
-async def ship_orphans(places: Places, channels: Channels, workers: int) -> None:
-    """Carry to billing what workers have left behind that are not started any more (fewer workers than last time)."""
+@asynccontextmanager
+async def shipping_orphans(
+    places: Places, channels: Channels, workers: int | None
+) -> AsyncGenerator[None, None]:
+    """In the background, carry to billing what workers from this number on left behind: they are not started any more.
+
+    None: nothing is done.
+    """
+    orphans = [] if workers is None else [path for path in _files(places) if _number(path) >= workers]
+    tasks = [asyncio.create_task(_ship(path, channels), name="ship-orphan") for path in orphans]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _number(path: Path) -> int:
+    text = path.parent.name.removeprefix("worker-")
+    return int(text) if text.isdecimal() else -1
+
+
+async def _ship(path: Path, channels: Channels) -> None:
     from services.gateway.adapters.outbox import OutboxOptions, open_outbox
     from services.gateway.adapters.outbox_shipper import shipping
 
-    for path in _files(places):
-        number = path.parent.name.removeprefix("worker-")
-        if not number.isdecimal() or int(number) < workers:
-            continue
-        try:
-            async with (
-                open_outbox(path, OutboxOptions(ballast_bytes=0)) as outbox,
-                shipping(outbox, channels.to("billing")),
-            ):
-                flushed = await outbox.flush(_SHIP_SECONDS)
-        except StorageUnavailable as error:
-            _LOGGER.warning(
-                "an outbox without a worker was left as it is", worker=int(number), reason=error.reason
-            )
-            continue
-        _LOGGER.info(
-            "an outbox without a worker was shipped", worker=int(number), state="done" if flushed else "open"
+    try:
+        async with (
+            open_outbox(path, OutboxOptions(ballast_bytes=0)) as outbox,
+            shipping(outbox, channels.to("billing")),
+        ):
+            done = await outbox.flush(_SHIP_SECONDS)
+        _LOGGER.info("an outbox without a worker was shipped", worker=_number(path), state=done)
+    except StorageUnavailable as error:
+        _LOGGER.warning(
+            "an outbox without a worker stays as it is", worker=_number(path), reason=error.reason
         )
+    except Exception:
+        _LOGGER.exception("an outbox without a worker stays as it is", worker=_number(path))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+import signal
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from services.mesh.config import Config
-from services.mesh.signals import Signals
 from services.mesh.source import Source
 from services.runtime.log import get_logger
 from services.runtime.settings import ConfigError, watch
@@ -18,11 +18,19 @@ _RELOADED: Final = frozenset({"providers", "models", "billing"})
 
 
 @contextmanager
-def follow(source: Source, signals: Signals, apply: Callable[[Config], None]) -> Generator[None, None, None]:
-    """While the context lasts, apply the file after each change and after SIGHUP. A faulty file changes nothing."""
-    if source.file is None:
+def obeying(reload: Callable[[], None]) -> Generator[None, None, None]:
+    """Call `reload` for each SIGHUP while the context lasts."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
         yield
-        return
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+@asynccontextmanager
+async def following(source: Source, apply: Callable[[Config], None]) -> AsyncGenerator[None, None]:
+    """While the context lasts, apply the file after each change and after SIGHUP. A faulty file changes nothing."""
     current = source.config
 
     def take(fresh: Config) -> None:
@@ -34,24 +42,23 @@ def follow(source: Source, signals: Signals, apply: Callable[[Config], None]) ->
             _LOGGER.warning("providers, models and prices were taken anew; the other changes need a restart")
         current = fresh
 
-    async def obey() -> None:
-        while True:
-            await signals.reload.wait()
-            signals.reload.clear()
-            try:
-                take(source.again())
-            except ConfigError as error:
-                faults = [str(each) for each in error.faults]
-                _LOGGER.warning("configuration not reloaded", config_fault=faults)
-            except Exception:
-                _LOGGER.exception("configuration not reloaded")
+    def again() -> None:
+        try:
+            take(source.again())
+        except ConfigError as error:
+            faults = [str(each) for each in error.faults]
+            _LOGGER.warning("configuration not reloaded", config_fault=faults)
+        except Exception:
+            _LOGGER.exception("configuration not reloaded")
 
-    loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(watch(source.file, source.again, take)), loop.create_task(obey())]
+    watching: list[asyncio.Task[None]] = []
+    if source.file is not None:
+        watching.append(asyncio.create_task(watch(source.file, source.again, take), name="watch-config"))
     try:
-        yield
+        with obeying(again):
+            yield
     finally:
-        for task in tasks:
+        for task in watching:
             task.cancel()
 
 

@@ -23,28 +23,19 @@ def serve(options: argparse.Namespace) -> int:
     only = _only(options.only, names)
     source = opened(options)
     configure_logs(source.config, "warning" if options.member else "info")
+    from services.mesh import front, member
+    from services.runtime.process import run
+
     if names == (EDGE,):
-        _serve_edge(source)
-        return 0
-    process = _member(source, options.member) if options.member else _process(source, names, only)
-    import uvloop
-
-    from services.mesh import member
-
+        with locked(source.places, EDGE):
+            front.require_free_port(source.config.edge.host, source.config.edge.port)
+            return run(member.run_edge(source))
+    if options.member:
+        process, workers = _member(source, options.member)
+    else:
+        process, workers = _process(source, names, only), None
     with locked(source.places, process.name):
-        uvloop.run(member.run(source, process))
-    return 0
-
-
-def _serve_edge(source: Source) -> None:
-    import uvloop
-
-    from services.mesh import edge_member, front
-    from services.mesh.places import locked
-
-    with locked(source.places, EDGE):
-        front.require_free_port(source.config.edge.host, source.config.edge.port)
-        uvloop.run(edge_member.run(source))
+        return run(member.run(source, process, workers))
 
 
 def _only(given: str | None, names: tuple[str, ...]) -> frozenset[str] | None:
@@ -73,9 +64,10 @@ def _process(source: Source, names: tuple[str, ...], only: frozenset[str] | None
     return mesh(source.config, source.places, names, only)
 
 
-def _member(source: Source, member: str) -> Process:
+def _member(source: Source, member: str) -> tuple[Process, int]:
     """A process of `llmhub up --workers N`, named `NAME/N` by its supervisor."""
     from services.mesh.shapes import workers
 
     name, _, count = member.partition("/")
-    return next(each for each in workers(source.places, int(count)).processes if each.name == name)
+    number = int(count)
+    return next(each for each in workers(source.places, number).processes if each.name == name), number

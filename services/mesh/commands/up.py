@@ -13,6 +13,7 @@ def up(options: argparse.Namespace) -> int:
     from services.mesh.commands.opening import configure_logs, opened
     from services.mesh.faults import Misuse
     from services.mesh.places import locked
+    from services.runtime.process import run
 
     if options.workers < 0:
         raise Misuse("--workers must be 0 or more")
@@ -23,15 +24,9 @@ def up(options: argparse.Namespace) -> int:
         configure_logs(source.config, "warning")
         steps.say(f"configuration: {source.file or 'built-in defaults'}; data: {source.places.data}")
         if options.workers:
-            import asyncio
+            from services.mesh.crew import Crew
 
-            from services.mesh import workers
+            return run(Crew(source, options.workers, steps).run())
+        from services.mesh.hub import Hub
 
-            asyncio.run(workers.run(source, options.workers, steps))
-        else:
-            import uvloop
-
-            from services.mesh import hub
-
-            uvloop.run(hub.run(source, steps))
-    return 0
+        return run(Hub(source, steps).run())
