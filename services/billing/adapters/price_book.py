@@ -1,13 +1,13 @@
 """What attempts cost: the operator's prices laid over the vendored list."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from services.billing.adapters.snapshot import Snapshot
 from services.billing.domain.event import MICROS, UsageEvent, booked
 from services.billing.domain.override import Override, override_for
-from services.billing.domain.price import ModelPrices, Rate, Unit
+from services.billing.domain.price import ModelPrices, Rates
 from services.billing.domain.rate import UNKNOWN, Cost, free, rate
 
 _REMEMBERED = 4096
@@ -26,8 +26,23 @@ class ProviderIdentity:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """The prices of one model; `constant` are its rates where neither time nor service tier changes them."""
+
     published: ModelPrices | None
     override: Override | None
+    constant: tuple[Rates, str] | None = None
+
+    def at(self, event: UsageEvent) -> tuple[Rates, str]:
+        """The rates in force when the attempt began, and their name."""
+        if self.published is None:
+            return self._laid_over({}, "")
+        at = datetime.fromtimestamp(event.started_at // MICROS, UTC)
+        return self._laid_over(*self.published.in_force(at, event.usage.service_tier))
+
+    def _laid_over(self, rates: Rates, name: str) -> tuple[Rates, str]:
+        if self.override is None:
+            return rates, name
+        return {**rates, **self.override.rates}, f"{name}+{self.override.name}".removeprefix("+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class _Terms:
 
     providers: Mapping[str, ProviderIdentity]
     overrides: tuple[Override, ...]
-    found: dict[tuple[str, str, str], _Found] = field(default_factory=dict)
+    found: dict[tuple[str, str, str, str], _Found] = field(default_factory=dict)
 
     def identity(self, provider: str) -> ProviderIdentity:
         return self.providers.get(provider, _NOBODY)
@@ -72,46 +87,40 @@ class SnapshotPriceBook:
     def cost(self, event: UsageEvent) -> Cost:
         """The cost by the price in force when the attempt began."""
         terms = self._terms
-        found = self._look_up(terms, event.provider, event.model, event.provider_model)
+        found = self._look_up(terms, event)
         reason = terms.is_free(event.provider, found.override)
         if reason:
             return booked(event, free(reason))
-        names: list[str] = []
-        rates: dict[Unit, Rate] = {}
-        if found.published is not None:
-            at = datetime.fromtimestamp(event.started_at // MICROS, UTC)
-            published, name = found.published.in_force(at, event.usage.service_tier)
-            rates |= published
-            names.append(name)
-        if found.override is not None:
-            rates |= found.override.rates
-            names.append(found.override.name)
+        rates, name = found.constant or found.at(event)
         if not rates:
             return UNKNOWN
-        return booked(event, rate(event.usage, rates, "+".join(names)))
+        return booked(event, rate(event.usage, rates, name))
 
-    def _look_up(self, terms: _Terms, provider: str, model: str, answered: str) -> _Found:
-        key = (provider, model, answered)
+    def _look_up(self, terms: _Terms, event: UsageEvent) -> _Found:
+        tier = event.usage.service_tier
+        key = (event.provider, event.model, event.provider_model, tier)
         found = terms.found.get(key)
         if found is None:
             if len(terms.found) >= _REMEMBERED:
                 terms.found.clear()
-            found = terms.found[key] = self._search(terms, provider, model, answered)
+            found = self._search(terms, event)
+            if found.published is None or found.published.is_constant(tier):
+                found = replace(found, constant=found.at(event))
+            terms.found[key] = found
         return found
 
-    def _search(self, terms: _Terms, provider: str, model: str, answered: str) -> _Found:
-        override = override_for(terms.overrides, provider, model)
-        if terms.is_free(provider, override):
+    def _search(self, terms: _Terms, event: UsageEvent) -> _Found:
+        override = override_for(terms.overrides, event.provider, event.model)
+        if terms.is_free(event.provider, override):
             return _Found(None, override)
         if self._snapshot is None:
             self._snapshot = self._open_snapshot()
-        identity = terms.identity(provider)
-        vendor = identity.price_list or self._snapshot.vendor(provider, identity.dialect, identity.base_url)
-        if vendor is None:
-            return _Found(None, override)
+        identity = terms.identity(event.provider)
+        vendor = identity.price_list
+        vendor = vendor or self._snapshot.vendor(event.provider, identity.dialect, identity.base_url) or ""
         # The answer names the model exactly, where the request may have named a deployment or an alias.
-        for name in (answered, model):
-            published = self._snapshot.find(vendor, name.rpartition("models/")[2]) if name else None
+        for name in (event.provider_model, event.model):
+            published = self._snapshot.find(vendor, name.rpartition("models/")[2])
             if published is not None:
                 return _Found(published, override)
         return _Found(None, override)

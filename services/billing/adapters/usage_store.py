@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from queue import SimpleQueue
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from services.billing.adapters.intake import Intake
 from services.billing.ports import Ack, PriceBook, RecordBatch
@@ -68,8 +68,10 @@ class SqlUsageStore:
 
     def _commit(self, jobs: Sequence[Job]) -> None:
         try:
-            with self._engine.begin() as connection:
-                acks = [self._intake.apply(connection, batch) for batch, _ in jobs]
+            try:
+                acks = self._book(jobs, careful=False)
+            except IntegrityError:
+                acks = self._book(jobs, careful=True)
         except SQLAlchemyError as error:
             _LOGGER.exception("usage was not committed", error=type(error).__name__, count=len(jobs))
             _tell(jobs, StorageUnavailable("the usage database cannot be written now"))
@@ -78,6 +80,10 @@ class SqlUsageStore:
             _tell(jobs, StorageUnavailable("the usage could not be booked"))
         else:
             _tell(jobs, acks)
+
+    def _book(self, jobs: Sequence[Job], *, careful: bool) -> list[Ack]:
+        with self._engine.begin() as connection:
+            return [self._intake.apply(connection, batch, careful=careful) for batch, _ in jobs]
 
 
 def _tell(jobs: Sequence[Job], results: Sequence[Ack] | Exception) -> None:

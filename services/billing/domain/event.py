@@ -1,8 +1,9 @@
 """One attempt as billing books it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from enum import IntEnum
+from functools import lru_cache
 
 from services.billing.domain.rate import UNKNOWN, Cost
 from services.billing.domain.usage import Usage
@@ -20,6 +21,11 @@ class Outcome(IntEnum):
     UPSTREAM_ERROR = 4
     CRASHED = 5
     NOT_SENT = 6
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class UsageEvent:
     @property
     def day(self) -> str:
         """The calendar day in UTC, YYYY-MM-DD."""
-        return datetime.fromtimestamp(self.started_at // MICROS, UTC).date().isoformat()
+        return _day(self.started_at // MICROS // 86_400)
 
     @property
     def failed(self) -> bool:

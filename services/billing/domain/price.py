@@ -101,6 +101,10 @@ class ModelPrices:
     periods: tuple[Period, ...]
     tiers: tuple[TierPrices, ...] = ()
 
+    def is_constant(self, service_tier: str) -> bool:
+        """Whether the time of the attempt makes no difference."""
+        return len(self.periods) == 1 and all(tier.tier != service_tier for tier in self.tiers)
+
     def in_force(self, at: datetime, service_tier: str = "") -> tuple[Rates, str]:
         """The rates at a moment, and a name for them. The first period stands where no condition holds."""
         index = next(

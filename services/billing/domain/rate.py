@@ -71,13 +71,20 @@ def rate(usage: Usage, rates: Rates, price: str = "") -> Cost:
     """Sum all dimensions in pico and round once to nano. A used unit without a price makes the cost unknown."""
     prompt = usage.tokens.prompt()
     total = 0
-    for unit, count in _billed(usage, rates):
+    for (unit, token_class), count in zip(_CLASSES, usage.tokens.counts(), strict=True):
         if not count:
             continue
-        pico = _pico(rates, unit, prompt)
-        if pico is None:
-            return UNKNOWN
-        total += pico * count
+        if usage.shares and token_class is not None:
+            for modal, tokens in _modal(usage, token_class, rates):
+                tokens = min(tokens, count)
+                count -= tokens
+                total += rates[modal].at(prompt) * tokens
+        if count:
+            pico = _pico(rates, unit, prompt)
+            if pico is None:
+                return UNKNOWN
+            total += pico * count
+    total += sum(rates[unit].at(prompt) * calls for unit, calls in _calls(usage, rates))
     return Cost(PriceState.PRICED, total, nano_from_pico(total), price)
 
 
@@ -86,18 +93,11 @@ def free(price: str) -> Cost:
     return Cost(PriceState.FREE, 0, 0, price)
 
 
-def _billed(usage: Usage, rates: Rates) -> Iterator[tuple[Unit, int]]:
-    for (unit, token_class), count in zip(_CLASSES, usage.tokens.counts(), strict=True):
-        rest = count or 0
-        if rest and usage.shares and token_class is not None:
-            for modal, tokens in _modal(usage, token_class, rates):
-                tokens = min(tokens, rest)
-                rest -= tokens
-                yield modal, tokens
-        yield unit, rest
+def _calls(usage: Usage, rates: Rates) -> Iterator[tuple[Unit, int]]:
+    """What is paid by the piece, where it has a price; a tool without one is paid by its tokens."""
     for name, calls in usage.tool_calls:
         tool = next((tool for prefix, tool in _TOOLS if name.startswith(prefix)), None)
-        if tool is not None and tool in rates:  # a tool without a price of its own is paid by its tokens
+        if tool is not None and tool in rates:
             yield tool, calls
     if Unit.REQUEST in rates and usage.known():
         yield Unit.REQUEST, 1

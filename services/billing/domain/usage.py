@@ -1,6 +1,6 @@
 """What an attempt consumed, in disjoint classes."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 
 LARGEST_COUNT = 1 << 40
@@ -55,20 +55,14 @@ class Tokens:
 
     def prompt(self) -> int:
         """Everything the provider read: decides the context tier."""
-        return sum(
-            count or 0
-            for count in (
-                self.input,
-                self.cache_read,
-                self.cache_write_5m,
-                self.cache_write_1h,
-                self.cache_write,
-                self.tool_prompt,
-            )
+        return (
+            (self.input or 0)
+            + (self.cache_read or 0)
+            + (self.cache_write_5m or 0)
+            + (self.cache_write_1h or 0)
+            + (self.cache_write or 0)
+            + (self.tool_prompt or 0)
         )
-
-
-TOKEN_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +88,9 @@ class Usage:
         counts = [count for count in self.tokens.counts() if count is not None]
         counts += [share.tokens for share in self.shares]
         counts += [count for _, count in self.tool_calls]
-        if any(count < 0 for count in counts):
+        if counts and min(counts) < 0:
             return "a negative count"
-        if any(count > LARGEST_COUNT for count in counts):
+        if counts and max(counts) > LARGEST_COUNT:
             return "an absurd count"
         return None
 

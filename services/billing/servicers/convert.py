@@ -19,7 +19,7 @@ from services.billing.domain.event import MICROS, UsageEvent
 from services.billing.domain.money import units_and_nanos
 from services.billing.domain.price import PriceState
 from services.billing.domain.rate import Cost
-from services.billing.domain.usage import TOKEN_FIELDS, Modality, Share, TokenClass, Tokens, Usage
+from services.billing.domain.usage import Modality, Share, TokenClass, Tokens, Usage
 from services.billing.ports import Ack, Aggregate, Arrival, Booked, Filter, RecordBatch
 
 SCHEMA_VERSION = 1
@@ -104,12 +104,23 @@ def _event(event_id: str, finish: Finish, record: bytes) -> UsageEvent:
 
 def usage_from(usage: usage_pb2.Usage) -> Usage:
     """What was consumed; shares of unknown classes or modalities are left to the price of their class."""
-    known = {field.name: value for field, value in usage.ListFields() if field.name.endswith("_tokens")}
-    tokens = Tokens(*[known.get(f"{name}_tokens") for name in TOKEN_FIELDS])
+    has = usage.HasField
+    tokens = Tokens(
+        usage.input_tokens if has("input_tokens") else None,
+        usage.cache_read_tokens if has("cache_read_tokens") else None,
+        usage.cache_write_5m_tokens if has("cache_write_5m_tokens") else None,
+        usage.cache_write_1h_tokens if has("cache_write_1h_tokens") else None,
+        usage.cache_write_tokens if has("cache_write_tokens") else None,
+        usage.output_tokens if has("output_tokens") else None,
+        usage.reasoning_tokens if has("reasoning_tokens") else None,
+        usage.tool_prompt_tokens if has("tool_prompt_tokens") else None,
+    )
     shares = tuple(
-        Share(_CLASSES[share.usage_class], _MODALITIES[share.modality], share.tokens)
-        for share in usage.modalities
-        if share.usage_class in _CLASSES and share.modality in _MODALITIES
+        [
+            Share(_CLASSES[share.usage_class], _MODALITIES[share.modality], share.tokens)
+            for share in usage.modalities
+            if share.usage_class in _CLASSES and share.modality in _MODALITIES
+        ]
     )
     return Usage(tokens, shares, tuple(sorted(usage.server_tool_calls.items())), usage.service_tier)
 
