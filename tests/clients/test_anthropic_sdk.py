@@ -112,7 +112,6 @@ def test_both_ways_of_sending_a_key(mesh: Mesh, replay: Replay) -> None:
         url = f"{mesh.base_url}/v1/messages?beta=true"
         got = httpx.post(url, json=body, headers={**headers, "anthropic-version": "2023-06-01"})
         assert got.status_code == 200
-    assert replay.journal.of(WHOLE.model)[-1].query == "beta=true"
 
 
 def test_raw_response_and_request_id(client: anthropic.Anthropic, replay: Replay) -> None:
@@ -169,4 +168,4 @@ def test_llmhubs_own_refusals(mesh: Mesh, client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError):
         client.messages.create(**{**asked, "model": "no-such-alias"})
     with pytest.raises(anthropic.BadRequestError):
-        client.messages.create(**{**asked, "model": ""})
+        client.post("/v1/messages", cast_to=object, content=b"this is not JSON")

@@ -165,24 +165,17 @@ async def test_cancel_and_decision_by_request_id(channel: grpc.aio.Channel, repl
     replay.answer("openai", "endless", (gate,))
     stub = CompletionServiceStub(channel)
     running = stub.Generate(question("openai/endless", request_id=request_id), metadata=KEY, timeout=SECONDS)
-    waiting = grpc.aio.AioRpcError
-    arrival = await _arrived(replay, "endless", running)
+    arrival = await asyncio.to_thread(replay.journal.wait, lambda each: each.model == "endless")
     await stub.Cancel(CancelRequest(request_id=request_id), metadata=KEY, timeout=SECONDS)
-    with pytest.raises(waiting) as caught:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
         await running
     assert caught.value.code() == grpc.StatusCode.CANCELLED
     replay.journal.wait(lambda each: each.number == arrival.number and each.left_at is not None)
     decided = await stub.GetDecision(GetDecisionRequest(request_id=request_id), metadata=KEY, timeout=SECONDS)
     assert decided.decision.attempts[0].provider == "openai"
-    with pytest.raises(waiting) as missing:
+    with pytest.raises(grpc.aio.AioRpcError) as missing:
         await stub.Cancel(CancelRequest(request_id=str(uuid.uuid4())), metadata=KEY, timeout=SECONDS)
     assert missing.value.code() == grpc.StatusCode.NOT_FOUND
-
-
-async def _arrived(replay: Replay, model: str, call: Any) -> Any:
-    """Wait for the request at the provider while the call runs on this loop."""
-    await call.wait_for_connection()
-    return await asyncio.to_thread(replay.journal.wait, lambda each: each.model == model)
 
 
 async def test_embed_and_count(channel: grpc.aio.Channel, replay: Replay) -> None:

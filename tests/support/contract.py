@@ -50,7 +50,7 @@ def facts(answer: GenerateResponse) -> Facts:
     candidate = answer.candidates[0]
     calls = [part.tool_call for part in candidate.parts if part.HasField("tool_call")]
     return Facts(
-        text="".join(part.text for part in candidate.parts),
+        text="".join(part.text or part.refusal for part in candidate.parts),
         calls=[(call.name, json.loads(call.arguments or "{}")) for call in calls],
         called=candidate.finish.reason == FinishReason.FINISH_REASON_TOOL_CALL,
         truncated=candidate.finish.reason == FinishReason.FINISH_REASON_MAX_TOKENS,
@@ -73,7 +73,7 @@ def fold(events: Iterable[StreamEvent]) -> Facts:
         _follow_blocks(event, open_blocks)
         if event.HasField("block_start") and event.block_start.candidate == 0:
             part = event.block_start.part
-            out.text += part.text
+            out.text += part.text or part.refusal
             if part.HasField("tool_call"):
                 names[event.block_start.block] = part.tool_call.name
                 arguments[event.block_start.block] = part.tool_call.arguments
@@ -91,7 +91,7 @@ def fold(events: Iterable[StreamEvent]) -> Facts:
 
 
 def _text_of(events: list[StreamEvent]) -> str:
-    """Return the text of text blocks of the first candidate; reasoning and refusals are no part of it."""
+    """Return the text of text blocks and refusal blocks of the first candidate; reasoning is no part of it."""
     kinds = {
         event.block_start.block: event.block_start.part.WhichOneof("kind")
         for event in events
@@ -102,7 +102,7 @@ def _text_of(events: list[StreamEvent]) -> str:
         for event in events
         if event.HasField("block_delta")
         and event.block_delta.candidate == 0
-        and kinds[event.block_delta.block] == "text"
+        and kinds[event.block_delta.block] in {"text", "refusal"}
     )
 
 

@@ -48,14 +48,16 @@ def of_completion(completion: ChatCompletion) -> Facts:
     for call in choice.message.tool_calls or ():
         assert call.type == "function"
         calls.append((call.function.name, json.loads(call.function.arguments or "{}")))
+    if (legacy := choice.message.function_call) is not None:
+        calls.append((legacy.name, json.loads(legacy.arguments)))
     details = usage.prompt_tokens_details if usage is not None else None
     return Facts(
-        text=choice.message.content or "",
+        text=choice.message.content or choice.message.refusal or "",
         calls=calls,
         tokens_in=usage.prompt_tokens if usage is not None else 0,
         tokens_cached=(details.cached_tokens or 0) if details is not None else 0,
         tokens_out=usage.completion_tokens if usage is not None else 0,
-        called=choice.finish_reason == "tool_calls",
+        called=choice.finish_reason in {"tool_calls", "function_call"},
         truncated=choice.finish_reason == "length",
     )
 
@@ -65,8 +67,11 @@ def ask_openai(client: openai.OpenAI, model: str, *, stream: bool, **more: Any) 
     asked: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "Hello"}], **more}
     if not stream:
         return of_completion(client.chat.completions.create(**asked))
-    with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as events:
-        return of_completion(events.get_final_completion())
+    try:
+        with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as events:
+            return of_completion(events.get_final_completion())
+    except openai.LengthFinishReasonError as cut:
+        return of_completion(cut.completion)
 
 
 def ask_anthropic(client: anthropic.Anthropic, model: str, *, stream: bool, **more: Any) -> Facts:
