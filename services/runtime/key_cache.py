@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +24,7 @@ from services.runtime.errors import (
 )
 from services.runtime.key_format import key_id_of
 from services.runtime.log import get_logger
+from services.runtime.metrics import KEY_CACHE_HITS, KEY_CACHE_MISSES, KEY_CACHE_SIZE
 from services.runtime.status import from_rpc_error
 
 CAPACITY: Final = 100_000
@@ -87,11 +88,17 @@ class KeyCache:
         self._current_until = float("-inf")
         self._unreachable_until = float("-inf")
         self._watching: asyncio.Task[None] | None = None
+        self._unwatch: tuple[Callable[[], None], ...] = ()
         self.hits = 0
         self.misses = 0
 
     async def __aenter__(self) -> Self:
         self._watching = asyncio.create_task(self._watch(), name="key-cache-watch")
+        self._unwatch = (
+            KEY_CACHE_HITS.watch(lambda: self.hits),
+            KEY_CACHE_MISSES.watch(lambda: self.misses),
+            KEY_CACHE_SIZE.watch(self.__len__),
+        )
         return self
 
     async def __aexit__(
@@ -100,6 +107,8 @@ class KeyCache:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        for unwatch in self._unwatch:
+            unwatch()
         tasks = [*self._flights.values(), *([self._watching] if self._watching else [])]
         for task in tasks:
             task.cancel()

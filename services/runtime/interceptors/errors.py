@@ -1,17 +1,20 @@
-"""Errors of handlers become statuses: ours as they are, any other as INTERNAL with nothing told."""
+"""How calls end: errors of ours as they are, any other as INTERNAL with nothing told; and each end is counted."""
 
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 
 from services.runtime import context as ambient
-from services.runtime.errors import InternalError, LlmhubError
+from services.runtime.errors import InternalError, LlmhubError, OperationUnsupported
 from services.runtime.interceptors.handlers import Behaviour, Handler, Refusal, abort, behaviour_of, yields
 from services.runtime.log import get_logger
-from services.runtime.status import from_rpc_error
+from services.runtime.metrics import CALLS, RUNNING
+from services.runtime.status import code_of, from_rpc_error
 
 _LOGGER = get_logger(__name__)
+_OK: Final = grpc.StatusCode.OK.name
+_CANCELLED: Final = grpc.StatusCode.CANCELLED.name
 
 
 class ErrorsInterceptor(grpc.aio.ServerInterceptor):
@@ -26,7 +29,12 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
         try:
             handler = await continuation(handler_call_details)
         except Exception as error:  # noqa: BLE001 - becomes the call's status
-            return Refusal(_safe(error, method))
+            refused = _safe(error, method)
+            # What a caller calls a method that does not exist must not become the name of a series.
+            CALLS.add(
+                "unknown" if isinstance(refused, OperationUnsupported) else method, code_of(refused).name
+            )
+            return Refusal(refused)
         if handler is None or isinstance(handler, Refusal):
             return handler
         known = self._wrapped.get(method)
@@ -38,34 +46,53 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
 
 def _guarded(behaviour: Behaviour, method: str) -> Behaviour:
     async def call(request: Any, context: Any) -> Any:
+        code = _CANCELLED
+        RUNNING.now += 1
         try:
-            return await behaviour(request, context)
+            response = await behaviour(request, context)
+            code = _OK
+            return response
         except grpc.aio.AbortError:
+            code = _name(context.code())
             raise
-        except Exception as error:  # noqa: BLE001 - becomes the call's status
-            await _end(error, method, context)
+        except Exception as error:
+            if context.done():  # the client has gone, and nobody is there to be told
+                raise
+            told = _safe(error, method)
+            code = code_of(told).name
+            await abort(context, told)
+        finally:
+            RUNNING.now -= 1
+            CALLS.add(method, code)
 
     async def stream(request: Any, context: Any) -> Any:
+        code = _CANCELLED
+        RUNNING.now += 1
         responses = behaviour(request, context)
         try:
             async for response in responses:
                 yield response
+            code = _OK
         except grpc.aio.AbortError:
+            code = _name(context.code())
             raise
-        except Exception as error:  # noqa: BLE001 - becomes the call's status
-            await _end(error, method, context)
+        except Exception as error:
+            if context.done():  # the client has gone, and nobody is there to be told
+                raise
+            told = _safe(error, method)
+            code = code_of(told).name
+            await abort(context, told)
         finally:
+            RUNNING.now -= 1
+            CALLS.add(method, code)
             # Where the server stops reading, the handler's own clean-up runs now and not when memory is collected.
             await responses.aclose()
 
     return stream if yields(behaviour) else call
 
 
-async def _end(error: Exception, method: str, context: Any) -> None:
-    if context.done():
-        # The client has gone; nobody is there to be told.
-        raise error
-    await abort(context, _safe(error, method))
+def _name(code: grpc.StatusCode | None) -> str:
+    return grpc.StatusCode.UNKNOWN.name if code is None else code.name
 
 
 def _safe(error: Exception, method: str) -> LlmhubError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.settings import ConfigError, Fault, watch
+from services.runtime.settings import ConfigError, Fault, watch, watching
 from tests.runtime.fakes import until
 
 
@@ -65,3 +65,20 @@ async def test_a_broken_file_changes_nothing_and_is_told(
     first = caplog.records[0].msg
     assert isinstance(first, dict)
     assert first["config_fault"] == [f"{watched.path}:1: a: is bad; mend it"]
+
+
+async def test_a_file_that_is_still_being_written_is_left_alone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = [(n, 0, 0) for n in range(5)] + [None, (6, 0, 0), (6, 0, 0)]
+    seen: list[int] = []
+
+    def stamp(_: Path) -> object:
+        state = states[min(len(seen), len(states) - 1)]
+        seen.append(watched.loads)
+        return state
+
+    monkeypatch.setattr(watching, "_stamp", stamp)
+    await until(lambda: watched.loads)
+    assert set(seen[: len(states)]) == {0}
+    assert watched.applied == ["first"]
