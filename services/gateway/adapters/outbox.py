@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent, ProgressMark
 from services.gateway.adapters.outbox_file import Batch, OutboxFile, OutboxReader, Synchronous
 from services.gateway.adapters.outbox_marks import SLOT, SentMarks
@@ -24,8 +22,9 @@ from services.gateway.adapters.outbox_writer import (
 )
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import Overloaded, ShuttingDown, StorageUnavailable
+from services.runtime.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_LOGGER = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +263,7 @@ class Outbox:
     def refused(self, dropped: Sequence[Record], held: Sequence[Record], error: Exception) -> None:
         """Writing failed; called by the relay."""
         if self._ready:
-            _log.error("outbox_unwritable", error=str(error))
+            _LOGGER.error("the outbox cannot be written: new calls are refused", error=type(error).__name__)
         self._ready = False
         self._backlog -= len(dropped)
         for body, event_id, _, waiter in (*dropped, *held):
@@ -277,7 +276,7 @@ class Outbox:
 
     def recovered(self) -> None:
         """Writing works again; called by the relay."""
-        _log.info("outbox_writable")
+        _LOGGER.info("the outbox can be written again")
         self._ready = True
 
     def _admit(self) -> None:
@@ -357,7 +356,7 @@ async def open_outbox(
         file.close()
         raise
     if recovered:
-        _log.warning("outbox_recovered", attempts=recovered)
+        _LOGGER.warning("attempts of a process that died were given an end", count=recovered)
     outbox.start()
     try:
         yield outbox

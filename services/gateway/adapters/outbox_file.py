@@ -126,6 +126,24 @@ class OutboxFile:
         return self._connection
 
 
+def state_of(path: Path) -> tuple[str, int, int]:
+    """An outbox's producer id, its last sequence and what is acknowledged of it; the file may be in use.
+
+    Raises StorageUnavailable where it cannot be read.
+    """
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+            (last,) = connection.execute("SELECT max(last_sequence) FROM batch").fetchone()
+        finally:
+            connection.close()
+        acknowledged = int(meta["acknowledged"])
+        return str(meta["producer_id"]), max(acknowledged, last or 0), acknowledged
+    except (sqlite3.Error, KeyError) as error:
+        raise StorageUnavailable(f"the outbox cannot be read: {path}: {error}") from error
+
+
 class OutboxReader:
     """Reads committed batches while another thread writes. Raises sqlite3.Error."""
 

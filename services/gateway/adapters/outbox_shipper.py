@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc.aio
-import structlog
 
 from llmhub.usage.v1.metering_service_pb2 import IngestUsageRequest, IngestUsageResponse
 from llmhub.usage.v1.metering_service_pb2_grpc import MeteringServiceStub
 from services.gateway.adapters.outbox import Outbox
 from services.gateway.adapters.outbox_writer import BATCH_RECORDS
+from services.runtime.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_LOGGER = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ class Shipper:
 
     def _take(self, response: IngestUsageResponse, flight: _Flight) -> None:
         if response.producer_id != self._outbox.producer_id:
-            _log.error("usage_ack_of_another_producer", producer_id=response.producer_id)
+            _LOGGER.error("billing acknowledged to another producer")
             return
         self._failures = 0
         for rejected in response.rejected:
             self.rejected += 1
-            _log.error("usage_rejected", sequence=rejected.sequence, reason=rejected.reason)
+            _LOGGER.error("billing refused a usage record", reason=rejected.reason)
         self._outbox.acknowledge(response.contiguous_sequence)
         flight.land(response.contiguous_sequence)
 
@@ -144,7 +144,7 @@ class Shipper:
 
     def _failed(self, why: str) -> None:
         if not self._failures:
-            _log.warning("usage_shipping_failed", why=why)
+            _LOGGER.warning("usage waits in the outbox: billing does not take it", error=why)
         self._failures += 1
 
 

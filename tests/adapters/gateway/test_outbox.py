@@ -225,6 +225,14 @@ def test_the_file_syncs_every_commit(path: Path) -> None:
         file.close()
 
 
+async def test_its_state_can_be_read_beside_its_owner(outbox: Outbox, path: Path, tmp_path: Path) -> None:
+    await outbox.record("a", finish())
+    await outbox.record("b", finish())
+    assert outbox_file.state_of(path) == (outbox.producer_id, 2, 0)
+    with pytest.raises(StorageUnavailable):
+        outbox_file.state_of(tmp_path / "none.db")
+
+
 async def test_ok_is_kept_through_reopening(path: Path) -> None:
     async with open_outbox(path, SMALL) as outbox:
         await outbox.intent("a", intent())
