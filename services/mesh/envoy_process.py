@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from services.mesh import envoy_admin
+from services.mesh import envoy_admin, leash
 from services.mesh.backoff import Backoff
 from services.runtime.log import get_logger
 
@@ -71,6 +72,11 @@ def command(files: EnvoyFiles, concurrency: int | None) -> list[str]:
     ]  # fmt: skip
 
 
+def _leashed(command: list[str]) -> list[str]:
+    """Return the command that runs this one and lets the kernel end it with us, however we end: it holds the port."""
+    return [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
+
+
 def environment() -> dict[str, str]:
     """Return what Envoy sees of the environment: nothing that could hold a secret."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ}
@@ -107,7 +113,7 @@ class EnvoyProcess:
 
     def __init__(self, files: EnvoyFiles, concurrency: int | None) -> None:
         if threading.current_thread() is not threading.main_thread():
-            # Envoy asks the kernel to end it together with the thread that started it.
+            # The kernel ends it together with the thread that started it.
             raise RuntimeError("Envoy must be started from the main thread")
         self._files = files
         self._command = command(files, concurrency)
@@ -129,7 +135,7 @@ class EnvoyProcess:
     async def _start(self) -> None:
         self._files.admin_socket.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            *self._command,
+            *_leashed(self._command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
