@@ -113,7 +113,11 @@ def _fill_delta(delta: JsonObject, candidate: int, values: Values) -> JsonObject
             if value is None:
                 continue
         elif isinstance(value, list) and name in _FILL_EACH:
-            value = [_FILL_EACH[name](each, candidate, values) for each in value]
+            filler = _FILL_EACH[name]
+            entries = [filler(each, candidate, values) for each in value]
+            if value and all(entry is None for entry in entries):
+                continue
+            value = [entry for entry in entries if entry is not None]
         elif isinstance(value, dict) and name == "function_call":
             value = _fill_function(value, None, candidate, values)
         elif isinstance(value, dict) and name == "audio":
@@ -156,8 +160,10 @@ def _fill_call(call: Any, candidate: int, values: Values) -> Any:
     start = None
     if call.get("id") == HOLE or (isinstance(function, dict) and function.get("name") == HOLE):
         start = values.take(candidate, "start tool_call")
+        if start is None:
+            return None
         if call.get("id") == HOLE:
-            filled["id"] = start.block_start.part.tool_call.id if start is not None else ""
+            filled["id"] = start.block_start.part.tool_call.id
     if isinstance(function, dict):
         filled[kind] = _fill_function(function, start, candidate, values)
     return filled

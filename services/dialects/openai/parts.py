@@ -24,6 +24,8 @@ def decode_content_part(value: JsonObject, part: Part) -> str:
     """Read one element of a content list; return the hole that stands for it."""
     members = Members(value)
     kind = members.rest.get("type")
+    if not isinstance(kind, str | None):
+        kind = ""
     if kind in {"text", "input_text", "output_text"} or (kind is None and "text" in members.rest):
         text = members.text("text")
         if text is not None:
@@ -32,7 +34,7 @@ def decode_content_part(value: JsonObject, part: Part) -> str:
             members.rest.pop("type", None)
             part.text = text
             return _save(members, part, TEXT_HOLE)
-    elif kind in MEDIA_TYPES and isinstance(kind, str):
+    elif kind in MEDIA_TYPES:
         if decode_media(members, kind, part.media):
             del members.rest["type"]
             return _save(members, part, MEDIA_HOLE)
@@ -47,7 +49,7 @@ def decode_content_part(value: JsonObject, part: Part) -> str:
         value["thinking"][0]["text"] = HOLE
         return _save(members, part, REASONING_HOLE)
     part.opaque.dialect = DIALECT
-    part.opaque.type = kind if isinstance(kind, str) else ""
+    part.opaque.type = kind or ""
     part.opaque.json = json_text(value)
     return OPAQUE_HOLE
 

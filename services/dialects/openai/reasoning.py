@@ -32,7 +32,8 @@ def decode_reasoning(members: Members, request: GenerateRequest) -> None:
             request.reasoning.mode = _ENABLED if enabled else _DISABLED
     switch = members.rest.get("thinking")
     mode = switch.get("type") if isinstance(switch, dict) else None
-    if isinstance(switch, dict) and mode in {"enabled", "disabled"} and not request.reasoning.mode:
+    known = isinstance(mode, str) and mode in {"enabled", "disabled"}
+    if known and isinstance(switch, dict) and not request.reasoning.mode:
         members.hint("thinking")
         del switch["type"]
         request.reasoning.mode = _ENABLED if mode == "enabled" else _DISABLED

@@ -65,6 +65,10 @@ class OpenAIStreamEncoder:
         elif told or (number != self._written_frame and not events[-1].HasField("finished")):
             self._written_frame = number
             self._restored(events, written)
+        elif number == self._written_frame:
+            # The rest of a frame that came in an earlier call.
+            for event in events:
+                self._canonical(event, written)
         if events[-1].HasField("finished"):
             self._finish(events[-1].finished, written)
 

@@ -46,7 +46,7 @@ def _decode_tool(raw: dict[str, msgspec.Raw], where: str, tool: Tool, faults: li
     members = Members({name: decode_json(each) for name, each in raw.items()}, where, faults)
     kind = members.rest.get("type")
     shallow = _shallow(function)
-    if kind in {"function", None} and shallow is not None:
+    if (kind is None or kind == "function") and shallow is not None:
         if "type" not in members.rest:
             members.hint("untyped")
         members.rest.pop("type", None)
