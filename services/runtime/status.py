@@ -274,4 +274,5 @@ def _duration(seconds: float) -> Duration:
 
 
 def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1_000_000_000
+    # One division of integers gives the nearest float, so that what was sent comes back equal.
+    return (duration.seconds * 1_000_000_000 + duration.nanos) / 1_000_000_000

@@ -117,6 +117,11 @@ def test_metadata_always_fits(error: LlmhubError, body: int, violations: int) ->
     assert type(back) is type(error)
 
 
+def test_every_delay_of_whole_milliseconds_comes_back_equal() -> None:
+    for delay in (milliseconds / 1000 for milliseconds in range(20_000)):
+        assert from_message(to_message(UpstreamFailed("", retry_after=delay))).retry_after == delay
+
+
 def test_a_body_is_cut_before_the_message() -> None:
     error = UpstreamFailed("m" * 3000, upstream=UpstreamDetail(body=b"b" * 9000))
     back = from_status(to_status(error))
