@@ -260,6 +260,20 @@ def test_an_error_in_mid_stream() -> None:
         fold(found)
 
 
+def test_an_end_without_usage_and_a_late_ping() -> None:
+    ended = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}}
+    same_frames(START, ended, {"type": "ping"}, STOP)
+    assert fold(decoded(START, ended, STOP)).usage.input_tokens == 3
+
+
+def test_nulls_do_not_take_totals_back() -> None:
+    ended = delta()
+    ended["usage"] = {"output_tokens": 9, "input_tokens": None, "cache_read_input_tokens": None}
+    found = decoded(START, ended, STOP)
+    assert (fold(found).usage.input_tokens, fold(found).usage.output_tokens) == (3, 9)
+    same_frames(START, ended, STOP)
+
+
 def test_a_refusal() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": None}
     ended = delta(stop_reason="refusal", stop_details=details)
