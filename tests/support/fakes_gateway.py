@@ -141,6 +141,16 @@ def refused_relay(error: LlmhubError, body: bytes) -> RelayResponse:
     return piece
 
 
+def relayed(data: bytes, *, content: bool = False, error: LlmhubError | None = None) -> RelayResponse:
+    """A piece of a relayed stream."""
+    piece = RelayResponse(
+        data=data, progress=Progress(content=content, output_characters=5 if content else 0)
+    )
+    if error is not None:
+        piece.progress.error.CopyFrom(to_message(error))
+    return piece
+
+
 def pipeline(
     scripts: dict[str, list[Step]],
     *,

@@ -49,9 +49,13 @@ class AttemptState:
     first_token: float | None = None
     marked_at: float = 0.0
     marked_characters: int = 0
+    final: bool = True
+    """No other target is left."""
     sent: bool = False
     committed: bool = False
     finished: bool = False
+    told: bool = False
+    """The provider reported its failure in the caller's own dialect, and that goes through as it is."""
 
 
 @dataclass(slots=True)

@@ -99,27 +99,22 @@ class Pipeline:
         chosen = targets[: self._rules.max_attempts]
         for number, target in enumerate(chosen, 1):
             attempt = AttemptState(new_id(), number, target, self._clock.now(), self._clock.monotonic())
-            held: list[Piece] = []
+            attempt.final = number == len(chosen)
             try:
-                async with aclosing(self._attempt(call, attempt, held)) as pieces:
+                async with aclosing(self._attempt(call, attempt)) as pieces:
                     async for piece in pieces:
                         yield piece
             except LlmhubError as error:
-                if number < len(chosen) and failover.may_fail_over(error, committed=attempt.committed):
+                if not attempt.final and failover.may_fail_over(error, committed=attempt.committed):
                     continue
                 if attempt.committed:
                     characters = attempt.progress.output_characters
                     raise failover.after_commit(error, target.provider, characters) from error
-                if not (held and _is_failed_relay(held[-1])):
-                    raise
-                # The provider's own refusal, in the caller's own dialect: it goes through as it is.
-                yield held[-1]
+                raise
             return
 
-    async def _attempt(
-        self, call: RunningCall, attempt: AttemptState, held: list[Piece]
-    ) -> AsyncGenerator[Piece, None]:
-        """Make one attempt. `held` receives the pieces that come before the commit."""
+    async def _attempt(self, call: RunningCall, attempt: AttemptState) -> AsyncGenerator[Piece, None]:
+        """Make one attempt."""
         ask, target = call.ask, attempt.target
         payload = ask.payload(target)
         reservation = await self._budgets.reserve(ask.principal, target, metering.tokens(ask.input_size))
@@ -131,7 +126,7 @@ class Pipeline:
                 book = partial(self._book_abandoned, call, attempt)
                 stream = read_on(stream, self.calls, self._rules, book)
             try:
-                async with aclosing(self._released(call, attempt, stream, held)) as pieces:
+                async with aclosing(self._released(call, attempt, stream)) as pieces:
                     async for piece in pieces:
                         yield piece
             except LlmhubError as error:
@@ -146,27 +141,48 @@ class Pipeline:
             reservation.release()
 
     async def _released(
-        self, call: RunningCall, attempt: AttemptState, stream: AsyncGenerator[Piece, None], held: list[Piece]
+        self, call: RunningCall, attempt: AttemptState, stream: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
         """Yield pieces once the attempt commits; the last one only when its end is durable."""
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                self._observe(attempt, piece)
-                if attempt.progress.complete:
-                    await self._finish(call, attempt, None)
-                if attempt.committed:
-                    yield piece
-                    continue
-                held.append(piece)
-                _refuse(piece)
-                if self._commits(attempt, held):
-                    attempt.committed = True
-                    for early in held:
-                        yield early
-                    held.clear()
-        if not attempt.progress.complete:
+        held: list[Piece] = []
+        try:
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    self._observe(attempt, piece)
+                    if (error := _reported(piece)) is not None:
+                        await self._take_report(call, attempt, piece, error)
+                    elif attempt.progress.complete:
+                        await self._finish(call, attempt, None)
+                    if attempt.committed and not held:
+                        yield piece
+                        continue
+                    held.append(piece)
+                    if self._commits(attempt, held):
+                        attempt.committed = True
+                        for early in held:
+                            yield early
+                        held.clear()
+        except LlmhubError:
+            # What a provider reports inside its own stream is the caller's answer; how the stream ends adds nothing.
+            if not attempt.told:
+                raise
+        if not attempt.progress.complete and not attempt.told:
             message = f"{attempt.target.provider} ended its answer early"
             raise UpstreamFailed(message, provider=attempt.target.provider)
+
+    async def _take_report(
+        self, call: RunningCall, attempt: AttemptState, piece: Piece, error: LlmhubError
+    ) -> None:
+        """Raise a failure that the provider reports, or book it and let the provider's own words go through.
+
+        Its words are the answer where the caller speaks its dialect and no other target can do better.
+        """
+        if not isinstance(piece, RelayResponse):
+            raise error
+        if not attempt.committed and not attempt.final and failover.may_fail_over(error, committed=False):
+            raise error
+        attempt.told = attempt.committed = True
+        await self._finish(call, attempt, error)
 
     async def _intend(self, call: RunningCall, attempt: AttemptState) -> None:
         """Return when the intent is durable; from then on the attempt counts as sent."""
@@ -181,7 +197,7 @@ class Pipeline:
 
     def _commits(self, attempt: AttemptState, held: list[Piece]) -> bool:
         progress = attempt.progress
-        if progress.content or progress.complete:
+        if progress.content or progress.complete or attempt.told:
             return True
         return held_bytes(held) > self._rules.commit_buffer_bytes
 
@@ -253,13 +269,10 @@ def _limits(ask: Ask, now: float) -> TimeLimits:
     return limits
 
 
-def _is_failed_relay(piece: Piece) -> bool:
-    return isinstance(piece, RelayResponse) and piece.head.HasField("error")
-
-
-def _refuse(piece: Piece) -> None:
-    """Raise what a provider reported as a failure before any content."""
+def _reported(piece: Piece) -> LlmhubError | None:
+    """Return the failure that a provider reports in its answer."""
+    if isinstance(piece, Whole):
+        return None
     if isinstance(piece, RelayResponse) and piece.head.HasField("error"):
-        raise from_message(piece.head.error)
-    if not isinstance(piece, Whole) and piece.progress.HasField("error"):
-        raise from_message(piece.progress.error)
+        return from_message(piece.head.error)
+    return from_message(piece.progress.error) if piece.progress.HasField("error") else None

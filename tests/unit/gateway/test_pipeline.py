@@ -9,6 +9,7 @@ import pytest
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse
+from llmhub.types.v1.error_pb2 import ErrorReason
 from llmhub.types.v1.route_pb2 import Outcome
 from llmhub.types.v1.usage_pb2 import Measure, Usage
 from services.gateway.domain.call import Ask
@@ -32,7 +33,7 @@ from services.runtime.errors import (
     UpstreamRejected,
     UpstreamUnreachable,
 )
-from tests.support.fakes_gateway import ask, end, opening, pipeline, refused_relay, text
+from tests.support.fakes_gateway import ask, end, opening, pipeline, refused_relay, relayed, text
 
 PAYLOAD = Generate(GenerateRequest(), stream=True)
 
@@ -133,6 +134,28 @@ async def test_a_relayed_failure_fails_over_first() -> None:
     made, _, providers = pipeline({"a": [refusal], "b": [text("x"), end()]})
     pieces = await collect(made, ask(PAYLOAD))
     assert len(pieces) == 2
+    assert providers.started == ["a", "b"]
+
+
+@pytest.mark.parametrize("before", [[], [relayed(b"data: hello\n\n", content=True)]])
+async def test_an_error_inside_a_relayed_stream_is_the_answer_and_nothing_is_added(
+    before: list[Piece],
+) -> None:
+    event = relayed(b"event: error\n\n", error=UpstreamOverloaded("busy"))
+    trailer = relayed(b"data: [DONE]\n\n")
+    script = [*before, event, trailer, UpstreamFailed("ended its stream early")]
+    made, meter, _ = pipeline({"a": script})  # type: ignore[dict-item]
+    pieces = await collect(made, ask(PAYLOAD))
+    assert pieces == [*before, event, trailer]
+    (finish,) = meter.finishes.values()
+    assert finish.outcome == Outcome.OUTCOME_UPSTREAM_ERROR
+    assert finish.error_reason == ErrorReason.ERROR_REASON_UPSTREAM_OVERLOADED
+
+
+async def test_an_error_inside_a_relayed_stream_fails_over_before_content() -> None:
+    event = relayed(b"event: error\n\n", error=UpstreamOverloaded("busy"))
+    made, _, providers = pipeline({"a": [event], "b": [text("x"), end()]})
+    assert len(await collect(made, ask(PAYLOAD))) == 2
     assert providers.started == ["a", "b"]
 
 
