@@ -105,9 +105,11 @@ class OutboxFile:
             os.close(descriptor)
 
     def release_space(self) -> None:
-        """Give the ballast's space to the database."""
+        """Give the ballast's space, and what the log holds twice, to the database."""
         with suppress(FileNotFoundError):
             os.truncate(self._ballast, 0)
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Close the database and let the next owner in."""

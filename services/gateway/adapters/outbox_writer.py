@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from asyncio import Future
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Literal, Protocol
 
@@ -149,6 +150,9 @@ class OutboxWriter(threading.Thread):
             self._file.trim(self.acknowledged, self._attempts.batches())
             self._file.reserve_space()
         except (sqlite3.Error, OSError):
+            # A reserve that was made in part would keep from the records the room that there is.
+            with suppress(OSError):
+                self._file.release_space()
             return
         self._healthy = True
         self._listener.recovered()

@@ -21,6 +21,18 @@ TOKENS = (
 
 
 def upgrade() -> None:
+    _create_events()
+    _create_days()
+    _create_producers()
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER usage_event_no_{verb.lower()} BEFORE {verb} ON usage_event"
+                " BEGIN SELECT RAISE(ABORT, 'usage_event is append-only'); END"
+            )
+
+
+def _create_events() -> None:
     op.create_table(
         "usage_event",
         sa.Column("event_id", sa.String(40), primary_key=True),
@@ -55,6 +67,9 @@ def upgrade() -> None:
     op.create_index("ix_usage_event_newest", "usage_event", ["started_at", "event_id"])
     op.create_index("ix_usage_event_key", "usage_event", ["key_id", "started_at", "event_id"])
     op.create_index("ix_usage_event_request", "usage_event", ["request_id"])
+
+
+def _create_days() -> None:
     op.create_table(
         "usage_day",
         sa.Column("day", sa.String(10), primary_key=True),
@@ -68,6 +83,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_usage_day_key", "usage_day", ["key_id", "day"])
+
+
+def _create_producers() -> None:
     op.create_table(
         "producer_mark",
         sa.Column("producer_id", sa.String(36), primary_key=True),
@@ -93,12 +111,6 @@ def upgrade() -> None:
         sa.Column("record", sa.LargeBinary, nullable=False),
         sa.Column("first_seen", sa.BigInteger, nullable=False),
     )
-    if op.get_bind().dialect.name == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER usage_event_no_{verb.lower()} BEFORE {verb} ON usage_event"
-                " BEGIN SELECT RAISE(ABORT, 'usage_event is append-only'); END"
-            )
 
 
 def downgrade() -> None:
