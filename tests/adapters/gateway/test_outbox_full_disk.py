@@ -39,13 +39,13 @@ async def test_a_full_disk_refuses_new_calls_ends_running_ones_and_passes(small_
     path = small_disk / "outbox.db"
     async with open_outbox(path, OPTIONS) as outbox:
         running = await fill(outbox.intent, outbox.finish)
-        assert not outbox.ready
+        assert not outbox.stats().ready
         await asyncio.gather(*(outbox.finish(event_id, finish()) for event_id in running))
         ended = {e.event_id for e in entries(path) if e.finish.outcome == OUTCOME_OK}
         assert set(running) <= ended
         outbox.acknowledge(outbox.last_sequence)
         async with asyncio.timeout(10):
-            while not outbox.ready:
+            while not outbox.stats().ready:
                 await asyncio.sleep(0.005)
         await outbox.intent("after", intent())
         await outbox.finish("after", finish())
