@@ -115,7 +115,7 @@ def _read(members: Members, request: GenerateRequest, faults: list[Violation]) -
     _at("system", faults, members, lambda raw: _add_system(raw, members, request, faults))
     if members.rest.get("messages") is None:
         faults.append(Violation("messages", "is required"))
-    _at("messages", faults, members, lambda raw: request.messages.extend(read_messages(raw, faults)))
+    _at("messages", faults, members, lambda raw: _add_messages(raw, request, faults))
     _at("tools", faults, members, lambda raw: _add_tools(raw, members, request, faults))
     choice = members.mapping("tool_choice")
     if choice is not None:
@@ -147,6 +147,13 @@ def _add_system(
         members.hint("=system", raw)
     else:
         request.messages.append(message)
+
+
+def _add_messages(raw: msgspec.Raw, request: GenerateRequest, faults: list[Violation]) -> None:
+    before = len(request.messages)
+    request.messages.extend(read_messages(raw, faults))
+    if len(request.messages) == before and not faults:
+        faults.append(Violation("messages", "must hold at least one message"))
 
 
 def _add_tools(raw: msgspec.Raw, members: Members, request: GenerateRequest, faults: list[Violation]) -> None:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.anthropic import AnthropicCodec
+from services.dialects.codec import DecodedRequest
 from services.dialects.fold import fold
 from services.dialects.openai import OpenAICodec
 from tests.dialects.anthropic.official import streamed_message, whole_message
@@ -112,3 +113,38 @@ def same(response: GenerateResponse, message: BetaMessage) -> None:
     assert message.stop_reason is not None
     if calls and message.stop_reason != "max_tokens":
         assert message.stop_reason in {"tool_use", "end_turn"}
+
+
+MESSAGES = [each for each in recorded("anthropic.messages") if each.status == 200]
+
+
+@pytest.mark.parametrize("exchange", [each for each in MESSAGES if each.body is not None], ids=str)
+def test_requests_of_anthropic_callers_can_go_to_openai(exchange: Exchange) -> None:
+    read = anthropic.decode_request(json.dumps(exchange.body).encode())
+    sent = openai.encode_request(read.request, "gpt", stream=read.stream)
+    body = json.loads(sent.body)
+    assert body["messages"]
+    assert b"cache_control" not in sent.body
+    assert all(
+        message["role"] in {"system", "developer", "user", "assistant", "tool"}
+        for message in body["messages"]
+    )
+
+
+@pytest.mark.parametrize("exchange", [each for each in MESSAGES if each.streaming], ids=str)
+def test_streams_of_anthropic_are_chunks_of_openai(exchange: Exchange) -> None:
+    decoder = anthropic.stream_decoder()
+    events = decoder.feed(exchange.answer) + decoder.close()
+    asked = DecodedRequest(anthropic.decode_request(PLAIN).request, stream=True, include_usage=True)
+    stream = openai.stream_encoder(asked).encode(events)
+    reader = openai.stream_decoder()
+    again = fold(reader.feed(stream) + reader.close())
+    whole = fold(events)
+    parts, copies = whole.candidates[0].parts, again.candidates[0].parts
+    assert "".join(part.text for part in copies) == "".join(part.text for part in parts)
+    assert [part.tool_call for part in copies if part.HasField("tool_call")] == [
+        part.tool_call for part in parts if part.HasField("tool_call")
+    ]
+    assert again.usage.input_tokens == whole.usage.input_tokens
+    assert again.usage.cache_read_tokens == whole.usage.cache_read_tokens
+    assert stream.endswith(b"data: [DONE]\n\n")

@@ -219,6 +219,7 @@ def test_what_is_modelled_is_in_the_contract() -> None:
         ({"model": "m", "messages": []}, "max_tokens"),
         ({"model": "m", "max_tokens": "5", "messages": []}, "max_tokens"),
         ({"model": "m", "max_tokens": 5}, "messages"),
+        (body(messages=[]), "messages"),
         (body(messages="hello"), "messages"),
         (body(messages=["hello"]), "messages"),
         (body(messages=[{"role": "developer", "content": "x"}]), "messages[0].role"),
