@@ -65,7 +65,7 @@ async def build(
             authenticator,
             Catalog(channels.to("router")),
             max_body_bytes=settings.max_body_bytes,
-            ready=lambda: outbox.ready and not calls.draining,
+            ready=lambda: outbox.ready and authenticator.ready() and not calls.draining,
         )
 
         def register(registry: Registry) -> None:

@@ -28,6 +28,11 @@ class Authenticator(Protocol):
         ...
 
 
+    def ready(self) -> bool:
+        """Tell whether keys can be verified yet."""
+        ...
+
+
 class Router(Protocol):
     """Decides where a call goes."""
 

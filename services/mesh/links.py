@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import grpc.aio
 
@@ -71,17 +71,29 @@ class Links:
         return channel
 
 
+class KeyChecks(Authenticator, Protocol):
+    """An authenticator that says when it can be asked."""
+
+    def ready(self) -> bool:
+        """Whether keys can be verified yet."""
+        ...
+
+
 class LateAuthenticator:
     """Stands in for the key cache until the services that it needs have started."""
 
     def __init__(self) -> None:
-        self._authenticator: Authenticator | None = None
+        self._authenticator: KeyChecks | None = None
 
-    def use(self, authenticator: Authenticator) -> None:
+    def use(self, authenticator: KeyChecks) -> None:
         """Pass questions on to this one from now on."""
         self._authenticator = authenticator
         # One step less for every call from here on.
         self.authenticate = authenticator.authenticate  # type: ignore[method-assign]
+
+    def ready(self) -> bool:
+        """Whether keys can be verified."""
+        return self._authenticator is not None and self._authenticator.ready()
 
     async def authenticate(self, token: str) -> Principal:
         """Return who holds the key; see services.runtime.interceptors.identity.Authenticator."""

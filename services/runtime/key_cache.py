@@ -118,6 +118,10 @@ class KeyCache:
         """Keys held."""
         return len(self._entries)
 
+    def ready(self) -> bool:
+        """Whether AuthService has been heard once, so that keys can be verified."""
+        return self._current_until != float("-inf")
+
     async def authenticate(self, token: str) -> Principal:
         """Return who holds the key.
 

@@ -13,6 +13,8 @@ SHORTEST_FOREIGN: Final = 32
 """Characters of the shortest key that an operator may choose (the bootstrap key); such keys have no checksum."""
 LONGEST: Final = 512
 
+_OURS: Final = re.compile(r"llmh_(live|test)_[0-9A-Za-z]{12}_")
+# An operator's bootstrap key may begin with llmh_ too; only these beginnings promise the form.
 _FORM: Final = re.compile(r"(llmh_[a-z0-9]{1,16}_([0-9A-Za-z]{12})_[0-9A-Za-z]{43})_([0-9A-Za-z]{6})")
 
 
@@ -35,13 +37,13 @@ def join(environment: str, key_id: str, secret: str) -> str:
 def key_id_of(token: str) -> str | None:
     """The id in a key of llmhub's own form, None for any other key.
 
-    Raises ValueError for a text that cannot be a key: too short, too long, or llmhub's form with a fault in it.
+    Raises ValueError for a text that cannot be a key: too short, too long, or llmhub's own with a fault in it.
     """
-    if not token.startswith(PREFIX):
-        if SHORTEST_FOREIGN <= len(token) <= LONGEST:
-            return None
-        raise ValueError("a key has 32 to 512 characters")
-    found = _FORM.fullmatch(token)
-    if found is None or checksum(found[1]) != found[3]:
-        raise ValueError("the key is mistyped or incomplete")
-    return found[2]
+    if _OURS.match(token):
+        found = _FORM.fullmatch(token)
+        if found is None or checksum(found[1]) != found[3]:
+            raise ValueError("the key is mistyped or incomplete")
+        return found[2]
+    if SHORTEST_FOREIGN <= len(token) <= LONGEST:
+        return None
+    raise ValueError("a key has 32 to 512 characters")

@@ -24,7 +24,7 @@ from services.runtime.errors import LlmhubError
 
 SHOWN: Final = frozenset({
     *("event", "level", "logger", "timestamp"),
-    *("attempt", "attempt_id", "attempts", "key_id", "method", "model", "phase", "provider", "request_id"),
+    *("attempt", "attempt_id", "attempts", "by", "key_id", "method", "model", "phase", "provider", "request_id"),
     *("code", "dialect", "error", "http_status", "kind", "outcome", "reason", "scope", "status"),
     *("address", "file", "line", "listeners", "pid", "port", "process", "service", "services", "shape", "url"),
     *("config_fault", "environment", "exit_code", "revision", "signal", "state", "version", "worker"),
