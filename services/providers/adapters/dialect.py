@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
-from llmhub.types.v1.error_pb2 import Error
+from llmhub.types.v1.error_pb2 import Error, ErrorReason
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.codec import ChatCodec, CountCodec, EmbeddingCodec, WireRequest
@@ -50,6 +50,8 @@ class DialectAdapter:
         wire = self._chat.encode_request(request.request, request.attempt.model, stream=False)
         response = self._chat.decode_response(await self._call(wire, request.attempt))
         response.warnings.extend(wire.warnings)
+        if not response.HasField("created_at"):
+            response.created_at.GetCurrentTime()
         return pb.GenerateResponse(response=response)
 
     async def generate_stream(
@@ -88,6 +90,8 @@ class DialectAdapter:
         body = self._chat.relay_request(request.body, request.attempt.model, request.endpoint)
         headers = {name: value for name, value in request.headers.items() if name in route.headers}
         limits = self._deadlines(request.attempt)
+        if not request.stream:
+            limits.whole()
         async with self._post(route.path, headers, body.body, limits) as answer:
             head = pb.RelayHead(status=answer.status, headers=_passed(answer.headers))
             if answer.status >= 400:
@@ -147,8 +151,7 @@ class DialectAdapter:
 
     async def _call(self, wire: WireRequest, attempt: pb.Attempt) -> bytes:
         limits = self._deadlines(attempt)
-        # Nothing of a whole answer arrives before it is done: the first token's limit would be the wrong one.
-        limits.first_token_at = limits.total_at
+        limits.whole()
         async with self._post(wire.path, wire.headers, wire.body, limits) as answer:
             await self._refuse_failure(answer)
             return await answer.read()
@@ -186,12 +189,19 @@ class DialectAdapter:
                 raise self._broken(last.finished.error)
             last.finished.warnings.extend(warnings)
         if events[0].WhichOneof("event") == "started":
-            events[0].started.provider = self._account.name
-            events[0].started.warnings.extend(warnings)
+            started = events[0].started
+            started.provider = self._account.name
+            if not started.HasField("created_at"):
+                started.created_at.GetCurrentTime()
+            started.warnings.extend(warnings)
         return pb.GenerateStreamResponse(events=events, progress=progress), progress.output_characters
 
     def _broken(self, error: Error) -> LlmhubError:
-        if error.reason:
+        # An end before the end: whether that interrupts an answer is known to the gateway alone.
+        if error.reason not in {
+            ErrorReason.ERROR_REASON_UNSPECIFIED,
+            ErrorReason.ERROR_REASON_STREAM_INTERRUPTED,
+        }:
             return from_message(error)
         text = f"{self._account.name} ended its stream early"
         return UpstreamFailed(text, provider=self._account.name)

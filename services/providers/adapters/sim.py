@@ -40,14 +40,14 @@ class SimAdapter:
             await asyncio.sleep(script.orders.delay * max(1, words))
         if script.orders.fail:
             raise script.orders.failure()
-        return pb.GenerateResponse(
-            response=GenerateResponse(
-                provider_model=request.attempt.model,
-                response_id=f"sim-{request.attempt.attempt_id}",
-                candidates=[Candidate(parts=script.parts, finish=_finish(script))],
-                usage=script.usage,
-            )
+        response = GenerateResponse(
+            provider_model=request.attempt.model,
+            response_id=f"sim-{request.attempt.attempt_id}",
+            candidates=[Candidate(parts=script.parts, finish=_finish(script))],
+            usage=script.usage,
         )
+        response.created_at.GetCurrentTime()
+        return pb.GenerateResponse(response=response)
 
     async def generate_stream(
         self, request: pb.GenerateStreamRequest
@@ -61,6 +61,7 @@ class SimAdapter:
             model=request.attempt.model,
             provider=self._account.name,
         )
+        started.created_at.GetCurrentTime()
         characters = deltas = 0
         for sequence, event in enumerate((StreamEvent(started=started), *_events(script))):
             event.sequence = event.frame = sequence

@@ -21,6 +21,10 @@ class Deadlines:
     total_at: float
     first_token_seen: bool = False
 
+    def whole(self) -> None:
+        """Wait for a whole answer: nothing of it arrives before it is done, so only the total counts."""
+        self.first_token_at = self.total_at
+
     def wait(self, now: float) -> tuple[float, str]:
         """Return the instant until which a read may wait, and the phase that ends there."""
         if self.first_token_seen:
