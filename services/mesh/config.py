@@ -164,10 +164,10 @@ class Router(Section):
 
 
 class Admin(Section):
-    """Where metrics are served to the operator. No port: nowhere."""
+    """Metrics for the operator; with `up --workers`, the workers have the ports after it. 0: nowhere."""
 
     host: str = "127.0.0.1"
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int = Field(9464, ge=0, le=65000)
 
 
 class Log(Section):

@@ -32,9 +32,12 @@ class Host:
     server: RpcServer
     links: Links
     hosted: dict[str, Hosted]
+    ready: bool = True
+    """Whether it takes calls."""
 
     async def drain(self, grace: float) -> None:
         """Take no new calls, let running ones end within `grace` seconds, flush what is owed."""
+        self.ready = False
         draining = [asyncio.create_task(self.server.drain(grace))]
         # The gateway ends its calls before those that it calls are told; auth ends watches that gateways hold.
         for name in reversed(SERVICES):

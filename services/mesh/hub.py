@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from services.mesh import announce, host, shapes
+from services.mesh import announce, host, memory, operator_port, shapes
 from services.mesh.front_part import Front
 from services.mesh.outboxes import shipping_orphans
 from services.mesh.reloading import following
@@ -49,6 +49,7 @@ class Hub:
             host.hosting(source.config, source.places, process) as running,
             following(source, running.reload),
             shipping_orphans(source.places, running.links, workers=1),
+            operator_port.serving(source.config, lambda: running.ready),
         ):
             yield running
 
@@ -62,6 +63,7 @@ class Hub:
         yield announce.Farewell(self._steps)
 
     def _announce(self) -> None:
+        memory.give_back()
         self._steps.say("ready")
         with contextlib.suppress(BrokenPipeError):
             print(announce.ready(self._source.config, self._front.url, self._key), flush=True)

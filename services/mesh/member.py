@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from services.mesh import host, shapes
+from services.mesh import host, memory, operator_port, shapes
 from services.mesh.front_part import Front
 from services.mesh.outboxes import shipping_orphans
 from services.mesh.reloading import following
@@ -29,6 +29,7 @@ async def run(source: Source, process: Process, workers: int | None = None) -> i
             host.hosting(source.config, source.places, process) as running,
             following(source, running.reload),
             shipping_orphans(source.places, running.links, _orphans_from(process, workers)),
+            operator_port.serving(source.config, lambda: running.ready, _offset(process, workers)),
         ):
             yield running
 
@@ -36,6 +37,7 @@ async def run(source: Source, process: Process, workers: int | None = None) -> i
         return (services(),)
 
     def started() -> None:
+        memory.give_back()
         _LOGGER.info("started", process=process.name, services=list(process.services))
 
     return await serve(parts, grace=source.config.grace_seconds, started=started)
@@ -44,6 +46,11 @@ async def run(source: Source, process: Process, workers: int | None = None) -> i
 def _orphans_from(process: Process, workers: int | None) -> int | None:
     """The first worker looks after outboxes that have lost their worker."""
     return workers if "gateway" in process.services and process.worker == 0 else None
+
+
+def _offset(process: Process, workers: int | None) -> int:
+    """With workers on one machine, the control process has the operator's port and each worker one after it."""
+    return 0 if workers is None or "gateway" not in process.services else 1 + process.worker
 
 
 async def run_edge(source: Source) -> int:

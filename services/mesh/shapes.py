@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.mesh.config import Config, ServiceAddresses
+from services.mesh.config import SIM, Config, ServiceAddresses
 from services.mesh.places import Places
 
 SERVICES: Final = ("auth", "billing", "providers", "router", "gateway")
@@ -101,7 +102,8 @@ def addresses_of(config: Config, places: Places) -> dict[str, ServiceAddresses]:
 
 def provider_socket(places: Places, provider: str) -> str:
     """The default address of a providers process that serves only some."""
-    return places.socket(f"providers-{provider}"[:32])
+    short = provider if len(provider) <= 24 else hashlib.sha256(provider.encode()).hexdigest()[:24]
+    return places.socket(f"providers-{short}")
 
 
 def mesh(
@@ -123,7 +125,9 @@ def mesh(
         internal=internal,
         http=everything["gateway"].http if "gateway" in services else (),
         remote={each: everything[each].internal for each in SERVICES if each not in services},
-        remote_providers=_split(config, places, frozenset(config.providers) | {"sim"}),
+        remote_providers=_split(
+            config, places, frozenset((*config.providers, *config.mesh.providers.each, SIM))
+        ),
         only=only,
         bind=config.mesh.bind,
     )
