@@ -25,7 +25,7 @@ class SseEvent(msgspec.Struct, frozen=True, gc=False):
 class SseParser:
     """Takes bytes in any split, gives the same events; raises UpstreamProtocol for an event over 32 MiB."""
 
-    __slots__ = ("_after_cr", "_at_start", "_data", "_event", "_size", "_tail", "_tail_size")
+    __slots__ = ("_after_cr", "_at_start", "_data", "_event", "_idle", "_size", "_tail", "_tail_size")
 
     def __init__(self) -> None:
         self._tail: list[bytes] = []
@@ -35,9 +35,20 @@ class SseParser:
         self._size = 0
         self._after_cr = False
         self._at_start = True
+        self._idle = False
+        """Nothing is kept of an event that has begun."""
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """Return the events that these bytes complete."""
+        if self._idle and data.startswith(b"data: ") and len(data) <= MAX_EVENT_BYTES:
+            end = data.find(b"\n")
+            if end >= 0 and end == len(data) - 2 and data[end + 1] == 10 and b"\r" not in data:
+                return [SseEvent("", data[6:end])]
+        events = self._feed(data)
+        self._idle = not (self._at_start or self._after_cr or self._tail or self._data or self._event)
+        return events
+
+    def _feed(self, data: bytes) -> list[SseEvent]:
         if self._at_start or self._after_cr:
             data = self._trim(data)
         if not data:

@@ -102,13 +102,15 @@ def decode_tool_call(value: JsonObject, part: Part, fallback_id: str) -> None:
     call.kind = ToolKind.TOOL_KIND_CUSTOM if inner == "custom" else ToolKind.TOOL_KIND_FUNCTION
     if kind == inner:
         del members.rest["type"]
-    elif "type" not in members.rest:
+    else:
         members.hint("untyped")
     function = members.rest.get(inner)
     if isinstance(function, dict):
         _decode_function(function, call, members, "input" if inner == "custom" else "arguments")
         if not function:
             del members.rest[inner]
+    else:
+        members.hint("bare")
     members.save(part.extensions, DIALECT)
 
 
@@ -136,8 +138,9 @@ def encode_tool_call(part: Part, extension: Extension | None = None) -> JsonObje
         written["id"] = call.id
     if "untyped" not in extension.shape:
         written["type"] = kind
-    rest = extension.members.pop(kind, None)
-    written[kind] = {**rest, **function} if isinstance(rest, dict) else function
+    if "bare" not in extension.shape:
+        rest = extension.members.pop(kind, None)
+        written[kind] = {**rest, **function} if isinstance(rest, dict) else function
     return extension.merge(written)
 
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress
-from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.codec import Passed, RelayBody
-from services.dialects.failure import error_message
-from services.dialects.members import JsonObject, decode_json, request_object
-from services.dialects.openai.errors import error_in_answer
+from services.dialects.members import request_object
 from services.dialects.openai.profile import Profile
-from services.dialects.openai.response import decode_finish
-from services.dialects.openai.usage import decode_usage
+from services.dialects.openai.seen import Seen
 from services.dialects.sse import MAX_EVENT_BYTES, SseParser
 from services.runtime.errors import (
-    LlmhubError,
     RequestInvalid,
     StreamInterrupted,
     UpstreamProtocol,
@@ -27,46 +22,8 @@ from services.runtime.errors import (
 
 _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _NULL: Final = b"null"
-_NONE: Final = msgspec.Raw(_NULL)
 
 
-class _Function(msgspec.Struct, gc=False):
-    arguments: Any = None
-    name: Any = None
-
-
-class _Call(msgspec.Struct, gc=False):
-    function: _Function | None = None
-    custom: Any = None
-
-
-class _Said(msgspec.Struct, gc=False):
-    content: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    refusal: Any = None
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None
-    audio: Any = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    index: int | None = 0
-    delta: _Said | None = None
-    message: _Said | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    id: str | None = None
-    model: str | None = None
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _NONE
-    error: msgspec.Raw = _NONE
-    x_groq: msgspec.Raw = _NONE
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -107,7 +64,7 @@ def _is_true(raw: msgspec.Raw | None) -> bool:
 
 def relay_answer(body: bytes, endpoint: Endpoint.ValueType) -> Progress:
     """Read a whole answer of chat or embeddings."""
-    seen = _Seen(whole=True)
+    seen = Seen(whole=True)
     if endpoint == Endpoint.ENDPOINT_OPENAI_EMBEDDINGS:
         seen.content = True
         seen.started = True
@@ -126,7 +83,7 @@ class OpenAIRelayTap:
 
     def __init__(self, *, hide_usage: bool) -> None:
         self._parser = SseParser()
-        self._seen = _Seen()
+        self._seen = Seen()
         self._hide = hide_usage
         self._kept: list[bytes] = []
         self._kept_size = 0
@@ -134,15 +91,18 @@ class OpenAIRelayTap:
     def feed(self, data: bytes) -> Passed:
         """Pass bytes on, less what is hidden; progress if they changed it."""
         seen = self._seen
-        before = (seen.characters, seen.frames)
+        before = seen.characters
         if self._hide:
             data = self._without_usage(data)
         else:
             for event in self._parser.feed(data):
                 seen.event(event.data)
-        if before == (seen.characters, seen.frames):
+        if seen.news:
+            seen.news = False
+            return Passed(data, seen.progress(complete=seen.done and seen.failure is None))
+        if seen.characters == before:
             return Passed(data, None)
-        return Passed(data, seen.progress(complete=seen.done and seen.failure is None))
+        return Passed(data, Progress(content=True, output_characters=seen.characters))
 
     def close(self) -> Passed:
         """Pass the rest on; say whether the stream was whole."""
@@ -165,215 +125,48 @@ class OpenAIRelayTap:
 
     def _without_usage(self, data: bytes) -> bytes:
         """Pass on whole events only, without those that hold nothing but usage."""
-        passed: list[bytes] = []
-        position = 0
-        # A split CR LF must not be taken for two line ends: what ends in CR waits.
-        if (not data.endswith(b"\r") and b"\n" in data) or b"\r" in data:
+        if b"\n" not in data and b"\r" not in data:
+            self._keep(data)
+            return b""
+        if self._kept:
             data = b"".join([*self._kept, data])
             self._kept.clear()
             self._kept_size = 0
-            # A split CR LF must not be taken for two line ends: a CR at the end waits.
-            end_of_known = len(data) - 1 if data.endswith(b"\r") else len(data)
-            for match in _EVENT_END.finditer(data, 0, end_of_known):
-                block = data[position : match.end()]
-                position = match.end()
-                hidden = False
-                for event in self._parser.feed(block):
-                    hidden = self._seen.event(event.data)
-                if not hidden:
-                    passed.append(block)
-        rest = data[position:]
-        if rest:
-            self._kept.append(rest)
-            self._kept_size += len(rest)
-            if self._kept_size > MAX_EVENT_BYTES:
-                raise UpstreamProtocol(
-                    f"the provider sent a stream event larger than {MAX_EVENT_BYTES} bytes"
-                )
-        return b"".join(passed)
+        end = _end_of_events(data)
+        if end < len(data):
+            self._keep(data[end:])
+            data = data[:end]
+        hidden = [self._seen.event(event.data) for event in self._parser.feed(data)]
+        return _without(data, hidden) if True in hidden else data
+
+    def _keep(self, data: bytes) -> None:
+        self._kept.append(data)
+        self._kept_size += len(data)
+        if self._kept_size > MAX_EVENT_BYTES:
+            raise UpstreamProtocol(f"the provider sent a stream event larger than {MAX_EVENT_BYTES} bytes")
 
 
-class _Seen:
-    """What was read off an answer so far."""
-
-    __slots__ = (
-        "_ended",
-        "_open",
-        "_usage",
-        "_whole",
-        "_word",
-        "characters",
-        "content",
-        "done",
-        "failure",
-        "frames",
-        "model",
-        "response_id",
-        "started",
-    )
-
-    def __init__(self, *, whole: bool = False) -> None:
-        self._whole = whole
-        self.characters = 0
-        self.content = False
-        self.done = False
-        self.failure: LlmhubError | None = None
-        self.frames = 0
-        self.model = ""
-        self.response_id = ""
-        self.started = False
-        self._usage: bytes | None = None
-        self._word = ""
-        self._open: set[int] = set()
-        self._ended: set[int] = set()
-
-    def event(self, data: bytes) -> bool:
-        """Read one event; true if it holds nothing but usage."""
-        if data == b"[DONE]":
-            self.frames += 1
-            self.done = self.started
-            return False
-        if not data or data.isspace():
-            return False
-        return self.read(data)
-
-    def read(self, data: bytes) -> bool:
-        """Read a chunk or a whole answer; true if it holds nothing but usage."""
-        self.frames += 1
-        try:
-            chunk = _decode(data)
-        except (msgspec.MsgspecError, RecursionError):
-            try:
-                chunk = _lenient(decode_json(data))
-            except ValueError:
-                self.failure = UpstreamProtocol("the provider sent what is not valid JSON")
-                return False
-        if not self.response_id:
-            self.response_id = chunk.id or ""
-        if not self.model:
-            self.model = chunk.model or ""
-        choices = chunk.choices
-        if choices:
-            self.started = True
-            for choice in choices:
-                self._choice(choice)
-        return self._rest(chunk)
-
-    def _rest(self, chunk: _Chunk) -> bool:
-        usage = bytes(chunk.usage)
-        told = usage != _NULL
-        if told:
-            self._usage = usage
-        elif bytes(chunk.x_groq) != _NULL:
-            inner = decode_json(chunk.x_groq)
-            if isinstance(inner, dict) and isinstance(inner.get("usage"), dict):
-                self._usage = msgspec.json.encode(inner["usage"])
-        error = bytes(chunk.error)
-        if error != _NULL:
-            self.failure = error_in_answer({"error": decode_json(error)}) or self.failure
-        return told and not chunk.choices and error == _NULL
-
-    def _choice(self, choice: _Choice) -> None:
-        index = choice.index or 0
-        self._open.add(index)
-        # Perplexity repeats the whole message so far beside the delta of a chunk, and an empty delta beside a message.
-        said = choice.message if self._whole and choice.message else choice.delta or choice.message
-        if said is not None:
-            self._said(said)
-        if choice.finish_reason:
-            self._word = choice.finish_reason
-            self._ended.add(index)
-
-    def _said(self, said: _Said) -> None:
-        content = said.content
-        if content:
-            self.content = True
-            self.characters += len(content) if isinstance(content, str) else _length(content)
-        reasoning = said.reasoning_content or said.reasoning
-        if reasoning:
-            self.content = True
-            self.characters += _length(reasoning)
-        if said.refusal or said.audio:
-            self.content = True
-            self.characters += _length(said.refusal)
-        if said.tool_calls or said.function_call:
-            self.content = True
-            for call in said.tool_calls or (_Call(function=said.function_call),):
-                function = call.function
-                if function is not None:
-                    self.characters += _length(function.arguments) + _length(function.name)
-                elif call.custom:
-                    self.characters += _length(call.custom)
-
-    def finished(self) -> bool:
-        """Whether every candidate seen has ended."""
-        return bool(self._ended) and self._open <= self._ended
-
-    def progress(self, *, complete: bool) -> Progress:
-        """What is known now."""
-        progress = Progress(
-            content=self.content,
-            output_characters=self.characters,
-            response_id=self.response_id,
-            provider_model=self.model,
-            complete=complete,
-        )
-        usage = self.usage()
-        if usage is not None:
-            progress.usage.CopyFrom(usage)
-        if self._word:
-            progress.finish.CopyFrom(decode_finish(self._word))
-        if self.failure is not None:
-            progress.error.CopyFrom(error_message(self.failure))
-        return progress
-
-    def usage(self) -> Usage | None:
-        """The last usage that was told."""
-        if self._usage is None:
-            return None
-        value = decode_json(self._usage)
-        return decode_usage(value, self._usage.decode()) if isinstance(value, dict) else None
+def _end_of_events(data: bytes) -> int:
+    """Where the last whole event ends."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    # A split CR LF must not be taken for two line ends: a CR at the end waits.
+    end = len(data) - 1 if data.endswith(b"\r") else len(data)
+    found = 0
+    for match in _EVENT_END.finditer(data, 0, end):
+        found = match.end()
+    return found
 
 
-def _length(value: object) -> int:
-    """Characters of all strings in a value, without the names and types of its objects."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, list):
-        return sum(_length(each) for each in value)
-    if isinstance(value, dict):
-        return sum(_length(each) for name, each in value.items() if name != "type")
-    return 0
-
-
-def _lenient(value: Any) -> _Chunk:
-    """A chunk whose members are not all of the expected types."""
-    if not isinstance(value, dict):
-        raise ValueError("not an object")  # noqa: TRY004 -- as for what is not JSON
-    chunk = _Chunk()
-    for name in ("id", "model"):
-        if isinstance(value.get(name), str):
-            setattr(chunk, name, value[name])
-    for name in ("usage", "error", "x_groq"):
-        if value.get(name):
-            setattr(chunk, name, msgspec.Raw(msgspec.json.encode(value[name])))
-    choices = value.get("choices")
-    if isinstance(choices, list):
-        chunk.choices = [_lenient_choice(each) for each in choices if isinstance(each, dict)]
-    return chunk
-
-
-def _lenient_choice(value: JsonObject) -> _Choice:
-    choice = _Choice()
-    index, word = value.get("index"), value.get("finish_reason")
-    if type(index) is int:
-        choice.index = index
-    if isinstance(word, str):
-        choice.finish_reason = word
-    said = value.get("delta") or value.get("message")
-    if isinstance(said, dict):
-        choice.delta = _Said(content=[said.get(name) for name in ("content", "tool_calls", "function_call")])
-        choice.delta.reasoning = said.get("reasoning_content") or said.get("reasoning")
-        if not _length(choice.delta.content):
-            choice.delta.content = None
-    return choice
+def _without(data: bytes, hidden: list[bool]) -> bytes:
+    """Whole events, less the hidden ones."""
+    passed: list[bytes] = []
+    position = number = 0
+    for match in _EVENT_END.finditer(data):
+        block = data[position : match.end()]
+        position = match.end()
+        count = len(SseParser().feed(block))
+        if not (count and hidden[number]):
+            passed.append(block)
+        number += count
+    return b"".join(passed)

@@ -141,7 +141,7 @@ def _decode_result(value: JsonObject, message: Message, called: str, *, legacy: 
         value["name"] = HOLE
     inner = {"content": value.pop("content")} if "content" in value else {}
     take_parts(inner, result.parts, "")
-    if inner.get("content") == HOLE and value.keys() == {"tool_call_id"} and not legacy:
+    if inner.get("content") == HOLE and value == {"tool_call_id": HOLE} and not legacy:
         value.clear()
         value["content"] = HOLE
     else:

@@ -47,9 +47,10 @@ def _decode_tool(raw: dict[str, msgspec.Raw], where: str, tool: Tool, faults: li
     kind = members.rest.get("type")
     shallow = _shallow(function)
     if (kind is None or kind == "function") and shallow is not None:
-        if "type" not in members.rest:
+        if kind is None:
             members.hint("untyped")
-        members.rest.pop("type", None)
+        else:
+            del members.rest["type"]
         rest = _function_members(shallow, where + ".function", tool, faults).rest
         if rest:
             members.rest["function"] = rest
@@ -308,6 +309,8 @@ def decode_format(raw: msgspec.Raw, request: GenerateRequest) -> bool:
     else:
         return False
     members = Members({name: decode_json(each) for name, each in shallow.items()})
+    if kind == "json_schema" and not form.json_schema.name:
+        members.hint("nameless")
     if inner.rest:
         members.rest["json_schema"] = inner.rest
     members.save(form.extensions, DIALECT)
@@ -322,6 +325,7 @@ def _decode_schema(raw: dict[str, msgspec.Raw], form: ResponseFormat) -> Members
         del raw["schema"]
     inner = Members({name: decode_json(each) for name, each in raw.items()})
     form.json_schema.name = inner.word("name") or ""
+    form.json_schema.SetInParent()
     form.json_schema.description = inner.word("description") or ""
     strict = inner.flag("strict")
     if strict is not None:
@@ -340,7 +344,9 @@ def encode_format(form: ResponseFormat, losses: Losses) -> JsonObject | None:
             return extension.merge({"type": "json_object"})
         case "json_schema":
             schema = form.json_schema
-            inner: JsonObject = {"name": schema.name or "answer"}
+            inner: JsonObject = {}
+            if schema.name or DIALECT not in form.extensions:
+                inner["name"] = schema.name or "answer"
             if schema.description:
                 inner["description"] = schema.description
             if schema.schema_json:
