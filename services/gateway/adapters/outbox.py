@@ -11,7 +11,7 @@ from typing import Any
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent, ProgressMark
 from services.gateway.adapters.outbox_file import Batch, OutboxFile, OutboxReader, Synchronous
 from services.gateway.adapters.outbox_marks import SLOT, SentMarks
-from services.gateway.adapters.outbox_recovery import finish_of, lost_attempts
+from services.gateway.adapters.outbox_recovery import LostAttempt, finish_of, lost_attempts
 from services.gateway.adapters.outbox_writer import (
     BATCH_RECORDS,
     Body,
@@ -228,7 +228,7 @@ class Outbox:
     def recover(self) -> int:
         """Give every attempt of a dead process its end; says how many. Only before `start`."""
         marked = self._marks.left_over()
-        lost = lost_attempts(batch for _, batch in self._file.replay())
+        lost = self._lost()
         ends: list[Record] = []
         for event_id, attempt in lost.items():
             sent = event_id in marked or not self._file.same_boot
@@ -241,6 +241,10 @@ class Outbox:
         self.last_sequence = self._file.last_sequence
         self.recovered_attempts = len(ends)
         return len(ends)
+
+    def _lost(self) -> dict[str, LostAttempt]:
+        file = self._file
+        return lost_attempts((batch for _, batch in file.replay()), file.acknowledged, file.running)
 
     def committed(self, batch: Batch, records: Sequence[Record]) -> None:
         """The records are on disk; called by the relay."""

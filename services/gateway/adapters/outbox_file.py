@@ -61,6 +61,7 @@ class OutboxFile:
             if not self.same_boot:
                 self._connection.execute("UPDATE meta SET value = ? WHERE name = 'boot_id'", (boot,))
             self.acknowledged = int(self._remember("acknowledged", "0"))
+            self.running = frozenset[str](json.loads(self._remember("running", "[]")))
             (last,) = self._connection.execute("SELECT max(last_sequence) FROM batch").fetchone()
         except (sqlite3.Error, OSError) as error:
             os.close(self._lock)
@@ -75,8 +76,11 @@ class OutboxFile:
         )
         self.last_sequence = batch.last
 
-    def trim(self, acknowledged: int, keep: Iterable[int]) -> None:
-        """Forget the batches up to a sequence, but for those that begin with a number in `keep`."""
+    def trim(self, acknowledged: int, keep: Iterable[int], running: Iterable[str]) -> None:
+        """Forget the batches up to a sequence, but for those that begin with a number in `keep`.
+
+        They are kept for the `running` attempts. The others in them have an end, which is forgotten.
+        """
         with self._transaction():
             self._connection.execute(
                 "DELETE FROM batch WHERE first_sequence <= ? AND last_sequence <= ?"
@@ -85,6 +89,9 @@ class OutboxFile:
             )
             self._connection.execute(
                 "UPDATE meta SET value = ? WHERE name = 'acknowledged'", (str(acknowledged),)
+            )
+            self._connection.execute(
+                "UPDATE meta SET value = ? WHERE name = 'running'", (json.dumps(list(running)),)
             )
         self.acknowledged = acknowledged
 

@@ -1,6 +1,6 @@
 """What became of the attempts of a process that died."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from llmhub.types.v1.route_pb2 import OUTCOME_CRASHED, OUTCOME_NOT_SENT
@@ -16,18 +16,24 @@ class LostAttempt:
     usage: Usage | None = None
 
 
-def lost_attempts(batches: Iterable[IngestUsageRequest]) -> dict[str, LostAttempt]:
-    """The attempts without an end, by event id, in the order they began."""
+def lost_attempts(
+    batches: Iterable[IngestUsageRequest], acknowledged: int, running: Collection[str]
+) -> dict[str, LostAttempt]:
+    """The attempts without an end, by event id, in the order they began.
+
+    Of those that began up to the acknowledged sequence only the `running` ones have none: the end of another may have
+    been acknowledged and forgotten, while its intent was kept beside theirs.
+    """
     lost: dict[str, LostAttempt] = {}
     for batch in batches:
         for entry in batch.records:
             match entry.WhichOneof("body"):
-                case "intent":
+                case "intent" if entry.sequence > acknowledged or entry.event_id in running:
                     lost[entry.event_id] = LostAttempt(entry.intent)
                 case "progress":
                     if entry.event_id in lost:
                         lost[entry.event_id].usage = entry.progress.usage
-                case _:
+                case "finish":
                     lost.pop(entry.event_id, None)
     return lost
 

@@ -54,6 +54,10 @@ class OpenAttempts:
         """The first sequences of the batches that may not be forgotten."""
         return {first for pair in self._batches.values() for first in pair}
 
+    def begun_by(self, sequence: int) -> list[str]:
+        """The attempts whose batch begins at or before a sequence."""
+        return [event_id for event_id, (first, _) in self._batches.items() if first <= sequence]
+
 
 class OutboxWriter(threading.Thread):
     """Numbers, commits and trims. Give it lists of records through `put`; `stop` ends it after what was put before."""
@@ -147,7 +151,7 @@ class OutboxWriter(threading.Thread):
                 batch = self._append(records)
                 del self._held[:BATCH_RECORDS]
                 self._listener.committed(batch, records)
-            self._file.trim(self.acknowledged, self._attempts.batches())
+            self._forget()
             self._file.reserve_space()
         except (sqlite3.Error, OSError):
             # A reserve that was made in part would keep from the records the room that there is.
@@ -157,9 +161,13 @@ class OutboxWriter(threading.Thread):
         self._healthy = True
         self._listener.recovered()
 
+    def _forget(self) -> None:
+        acknowledged, attempts = self.acknowledged, self._attempts
+        self._file.trim(acknowledged, attempts.batches(), attempts.begun_by(acknowledged))
+
     def _trim(self) -> None:
         try:
-            self._file.trim(self.acknowledged, self._attempts.batches())
+            self._forget()
         except (sqlite3.Error, OSError) as error:
             self._healthy = False
             self._listener.refused((), (), error)
