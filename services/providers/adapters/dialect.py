@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
+from llmhub.types.v1.content_pb2 import OpaqueState
 from llmhub.types.v1.error_pb2 import Error, ErrorReason
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.stream_pb2 import StreamEvent
@@ -52,6 +53,9 @@ class DialectAdapter:
         response.warnings.extend(wire.warnings)
         if not response.HasField("created_at"):
             response.created_at.GetCurrentTime()
+        for candidate in response.candidates:
+            for part in candidate.parts:
+                self._stamp(part.state if part.HasField("state") else None, request.attempt)
         return pb.GenerateResponse(response=response)
 
     async def generate_stream(
@@ -68,14 +72,14 @@ class DialectAdapter:
                 events = decoder.feed(data)
                 if not events:
                     continue
-                message, characters = self._message(events, wire.warnings, characters)
+                message, characters = self._message(events, request.attempt, wire.warnings, characters)
                 limits.first_token_seen = limits.first_token_seen or message.progress.content
                 yield message
                 if message.progress.complete:
                     return
         events = decoder.close()
         if events:
-            message, characters = self._message(events, wire.warnings, characters)
+            message, characters = self._message(events, request.attempt, wire.warnings, characters)
             yield message
         elif not characters:
             text = f"{self._account.name} sent an empty stream"
@@ -88,7 +92,7 @@ class DialectAdapter:
             text = f"{self._account.name} does not speak the dialect of this endpoint"
             raise OperationUnsupported(text, provider=self._account.name)
         body = self._chat.relay_request(request.body, request.attempt.model, request.endpoint)
-        headers = {name: value for name, value in request.headers.items() if name in route.headers}
+        headers = route.taken(request.headers)
         limits = self._deadlines(request.attempt)
         if not request.stream:
             limits.whole()
@@ -179,9 +183,18 @@ class DialectAdapter:
         return failure
 
     def _message(
-        self, events: list[StreamEvent], warnings: tuple[LossWarning, ...], characters: int
+        self,
+        events: list[StreamEvent],
+        attempt: pb.Attempt,
+        warnings: tuple[LossWarning, ...],
+        characters: int,
     ) -> tuple[pb.GenerateStreamResponse, int]:
         """Wrap decoded events with what they tell; an incomplete end becomes an error, never an event."""
+        for event in events:
+            if event.HasField("block_delta") and event.block_delta.HasField("state"):
+                self._stamp(event.block_delta.state, attempt)
+            elif event.HasField("block_start") and event.block_start.part.HasField("state"):
+                self._stamp(event.block_start.part.state, attempt)
         progress = observe(events, characters)
         last = events[-1]
         if last.WhichOneof("event") == "finished":
@@ -195,6 +208,12 @@ class DialectAdapter:
                 started.created_at.GetCurrentTime()
             started.warnings.extend(warnings)
         return pb.GenerateStreamResponse(events=events, progress=progress), progress.output_characters
+
+    def _stamp(self, state: OpaqueState | None, attempt: pb.Attempt) -> None:
+        """Write down where opaque state comes from, so that it is only ever sent back there."""
+        if state is not None:
+            state.provider = self._account.name
+            state.model = attempt.model
 
     def _broken(self, error: Error) -> LlmhubError:
         # An end before the end: whether that interrupts an answer is known to the gateway alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmhub.provider.v1.provider_service_pb2 import Endpoint
@@ -9,15 +10,20 @@ from llmhub.provider.v1.provider_service_pb2 import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class RelayRoute:
-    """An endpoint's dialect, its path below the base URL, and the caller's headers that go with it."""
+    """An endpoint's dialect, its path below the base URL, and the caller's headers that go with it or their default."""
 
     dialect: str
     path: str
-    headers: frozenset[str]
+    headers: Mapping[str, str | None]
+
+    def taken(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers to send on, out of the caller's."""
+        found = {name: headers.get(name, default) for name, default in self.headers.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
-_OPENAI = frozenset({"openai-beta", "idempotency-key"})
-_ANTHROPIC = frozenset({"anthropic-version", "anthropic-beta"})
+_OPENAI: Mapping[str, str | None] = {"openai-beta": None, "idempotency-key": None}
+_ANTHROPIC: Mapping[str, str | None] = {"anthropic-version": "2023-06-01", "anthropic-beta": None}
 
 RELAY_ROUTES: dict[int, RelayRoute] = {
     Endpoint.ENDPOINT_OPENAI_CHAT: RelayRoute("openai", "/chat/completions", _OPENAI),

@@ -31,7 +31,7 @@ class Deadlines:
             at, phase = now + self.inter_token, "inter_token"
         else:
             at, phase = self.first_token_at, "first_token"
-        return (at, phase) if at <= self.total_at else (self.total_at, "total")
+        return (at, phase) if at < self.total_at else (self.total_at, "total")
 
 
 def deadlines(limits: Limits, wanted: TimeLimits, now: float) -> Deadlines:
