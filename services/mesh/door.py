@@ -63,6 +63,8 @@ async def serving(app: AsgiApp, addresses: tuple[str, ...], tls: Tls | None) -> 
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_SECONDS):
                     await server.wait_closed()
+        for address in filter(is_unix, addresses):
+            Path(address.removeprefix("unix:")).unlink(missing_ok=True)  # noqa: ASYNC240 - a microsecond at the end
 
 
 async def _listen(
