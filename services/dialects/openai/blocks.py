@@ -60,12 +60,14 @@ class Blocks:
     def take(self, delta: JsonObject, events: list[StreamEvent]) -> None:
         """Turn a delta into events."""
         content = delta.get("content")
+        thought = ""
         for name in REASONING_MEMBERS:
             text = delta.get(name)
-            if isinstance(text, str) and text:
-                self._text("reasoning", text, events)
+            if isinstance(text, str) and text and (not thought or text == thought):
+                if not thought:
+                    self._text("reasoning", text, events)
+                thought = text
                 delta[name] = HOLE
-                break
         details = delta.get(REASONING_DETAILS)
         if isinstance(details, list) and details:
             self._details(details, delta, events)

@@ -33,11 +33,22 @@ _LISTED: Final = {
 class Buckets:
     """Parts by where they go in a message."""
 
-    __slots__ = ("audio", "calls", "citations", "content", "legacy", "reasoning", "refusals", "states")
+    __slots__ = (
+        "_reasoned",
+        "audio",
+        "calls",
+        "citations",
+        "content",
+        "legacy",
+        "reasoning",
+        "refusals",
+        "states",
+    )
 
     def __init__(self, parts: Iterable[Part]) -> None:
         self.content: deque[tuple[str, Part]] = deque()
         self.reasoning: list[Part] = []
+        self._reasoned = ""
         self.states: list[bytes] = []
         self.refusals: list[Part] = []
         self.calls: list[tuple[Part, Extension]] = []
@@ -83,10 +94,12 @@ class Buckets:
             self.states.append(state.data)
 
     def reasoning_text(self) -> str:
-        """All reasoning, taken out."""
-        text = "".join(part.reasoning.text or "\n".join(part.reasoning.summaries) for part in self.reasoning)
-        self.reasoning.clear()
-        return text
+        """All reasoning, taken out; the same again for a second hole."""
+        if self.reasoning:
+            texts = (part.reasoning.text or "\n".join(part.reasoning.summaries) for part in self.reasoning)
+            self._reasoned = "".join(texts)
+            self.reasoning.clear()
+        return self._reasoned
 
     def next_content(self, hole: str) -> Part | None:
         """Take the first content part of a kind."""
@@ -146,7 +159,7 @@ def _fill_entry(name: str, value: Any, buckets: Buckets) -> Any:
 def _fill_member(name: str, buckets: Buckets) -> Any:
     match name:
         case "reasoning_content" | "reasoning":
-            return buckets.reasoning_text() if buckets.reasoning else None
+            return buckets.reasoning_text() or None
         case "reasoning_details":
             return merge_details(buckets.states) if buckets.states else None
         case "refusal":

@@ -33,11 +33,12 @@ _DELTA_KINDS = {
 class Values:
     """The events of one frame, by candidate and kind, each taken once."""
 
-    __slots__ = ("_logprobs", "_queues", "usage")
+    __slots__ = ("_logprobs", "_queues", "thoughts", "usage")
 
     def __init__(self, events: Sequence[StreamEvent], kinds: Mapping[tuple[int, int], str]) -> None:
         self._queues: dict[tuple[int, str], deque[StreamEvent]] = {}
         self._logprobs: dict[int, str] = {}
+        self.thoughts: dict[int, StreamEvent] = {}
         self.usage: Usage | None = None
         for event in events:
             match event.WhichOneof("event"):
@@ -130,8 +131,13 @@ def _fill_member(name: str, candidate: int, values: Values) -> Any:
     if name == REASONING_DETAILS:
         state = values.take(candidate, "state")
         return merge_details([state.block_delta.state.data]) if state is not None else None
-    kind = {"content": "text", "refusal": "refusal"}.get(name, "reasoning")
-    event = values.take(candidate, kind)
+    if name in {"content", "refusal"}:
+        event = values.take(candidate, "text" if name == "content" else name)
+    else:
+        # The same text may stand under two names.
+        event = values.thoughts.get(candidate) or values.take(candidate, "reasoning")
+        if event is not None:
+            values.thoughts[candidate] = event
     return event.block_delta.text if event is not None else None
 
 

@@ -63,10 +63,10 @@ def _take_reasoning(message: JsonObject, parts: Parts) -> None:
     text = ""
     for name in REASONING_MEMBERS:
         value = message.get(name)
-        if isinstance(value, str) and value:
+        # Some write the same text under both names.
+        if isinstance(value, str) and value and value == (text or value):
             text = value
             message[name] = HOLE
-            break
     details = message.get(REASONING_DETAILS)
     stateful = isinstance(details, list) and bool(details)
     if not text and not stateful:

@@ -97,6 +97,11 @@ def decode_tool_call(value: JsonObject, part: Part, fallback_id: str) -> None:
     if call_id is None:
         call.id_generated = True
         members.hint("anonymous")
+    index = members.rest.get("index")
+    if type(index) is int:
+        # Says in a stream which call a piece belongs to; some write it in whole messages too.
+        members.hint("index", index)
+        del members.rest["index"]
     kind = members.rest.get("type")
     inner = "custom" if kind == "custom" else "function"
     call.kind = ToolKind.TOOL_KIND_CUSTOM if inner == "custom" else ToolKind.TOOL_KIND_FUNCTION
@@ -134,6 +139,8 @@ def encode_tool_call(part: Part, extension: Extension | None = None) -> JsonObje
         return extension.merge(function)
     kind = "custom" if call.kind == ToolKind.TOOL_KIND_CUSTOM else "function"
     written: JsonObject = {}
+    if type(extension.shape.get("index")) is int:
+        written["index"] = extension.shape["index"]
     if not (call.id_generated and "anonymous" in extension.shape):
         written["id"] = call.id
     if "untyped" not in extension.shape:

@@ -115,6 +115,8 @@ SHAPES: list[dict[str, Any]] = [
         ]
     },
     {"messages": [{"role": "assistant", "content": "hi", "refusal": "no", "audio": {"id": "audio_1"}}]},
+    {"messages": [{"role": "assistant", "content": "x", "reasoning": "r", "reasoning_content": "r"}]},
+    {"messages": [{"role": "assistant", "content": "x", "reasoning": "r", "reasoning_content": "s"}]},
     {"messages": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}]},
     {"messages": [{"role": "assistant", "content": "x", "reasoning": "", "reasoning_content": "r"}]},
     {

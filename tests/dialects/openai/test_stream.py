@@ -276,6 +276,17 @@ def test_a_frame_split_over_two_calls_loses_nothing() -> None:
     ]
 
 
+def test_reasoning_under_two_names_is_read_once() -> None:
+    given = [
+        chunk(reasoning="a", reasoning_content="a"),
+        chunk(reasoning="b", reasoning_content="b"),
+        chunk("stop", content="c"),
+    ]
+    events = decoded(*given)
+    assert fold(events).candidates[0].parts[0].reasoning.text == "ab"
+    assert frames(encoded(events)) == given
+
+
 def test_sound_and_citations_stream() -> None:
     annotation = {
         "type": "url_citation",
