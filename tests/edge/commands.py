@@ -78,7 +78,7 @@ class Installation:
     def recorded(self, attempts: int) -> None:
         """Wait until so many attempts are in the books."""
         deadline = time.monotonic() + 20
-        found = []
+        found: list[Any] = []
         while time.monotonic() < deadline and len(found) < attempts:
             found = self.client.get("/api/v1/usage").json()["records"]
         assert len(found) == attempts

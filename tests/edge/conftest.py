@@ -1,6 +1,7 @@
 """A real Envoy with the real configuration before backends that record what reaches them."""
 
 import contextlib
+import random
 import socket
 import subprocess
 import tempfile
@@ -20,8 +21,9 @@ START_SECONDS = 20.0
 
 
 def free_port() -> int:
-    """A free port outside the range of outgoing connections."""
-    for port in range(21000, 32000):
+    """A free port outside the range of outgoing connections, hardly ever one that another run is about to take."""
+    for _ in range(1000):
+        port = random.randrange(15_000, 32_000)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port

@@ -46,7 +46,7 @@ def _cluster(plan: EdgePlan, name: str, addresses: tuple[str, ...]) -> dict[str,
     if by_name:
         cluster["dns_lookup_family"] = "V4_PREFERRED"
     if remote and plan.upstream_tls is not None:
-        cluster["transport_socket"] = _tls(plan.upstream_tls)
+        cluster["transport_socket"] = _tls(plan.upstream_tls, "http/1.1" if _is_http(name) else "h2")
     return cluster
 
 
@@ -117,8 +117,10 @@ def _is_ip(address: str) -> bool:
     return True
 
 
-def _tls(tls: Tls) -> dict[str, Any]:
+def _tls(tls: Tls, protocol: str) -> dict[str, Any]:
     context: dict[str, Any] = {
+        # gRPC servers hang up on who does not ask for h2.
+        "alpn_protocols": [protocol],
         "tls_certificates": [
             {"certificate_chain": {"filename": str(tls.cert)}, "private_key": {"filename": str(tls.key)}}
         ],
