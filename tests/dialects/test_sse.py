@@ -10,7 +10,7 @@ from services.runtime.errors import UpstreamProtocol
 
 RECORDING = (
     '\ufeff: comment\r\ndata: {"a": "é日本"}\r\n\r\nevent: error\ndata: one\ndata:two\n\ndata:  spaced\r\r'
-    "event: lost\n\ndata\n\nid: 4\nretry: 10\ndata: x\rdata: y\r\n\rdata: [DONE]\n\ndata: cut"
+    "event: lost\n\ndata\n\nid: 4\nretry: 10\ndata: x\rdata: y\r\n\rdata: l\r\ndata: m\r\n\r\ndata: [DONE]\n\ndata: cut"
 ).encode()
 EVENTS = [
     SseEvent("", '{"a": "é日本"}'.encode()),
@@ -18,6 +18,7 @@ EVENTS = [
     SseEvent("", b" spaced"),
     SseEvent("", b""),
     SseEvent("", b"x\ny"),
+    SseEvent("", b"l\nm"),
     SseEvent("", b"[DONE]"),
 ]
 

@@ -82,6 +82,16 @@ def classes(usage: Usage) -> dict[str, int]:
             id="xai: completion has no reasoning",
         ),
         pytest.param(
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 100,
+                "total_tokens": 150,
+                "completion_tokens_details": {"reasoning_tokens": 40},
+            },
+            {"input": 10, "output": 100, "reasoning": 40},
+            id="xai: less reasoning than completion",
+        ),
+        pytest.param(
             {"prompt_tokens": 66, "completion_tokens": 6, "total_tokens": 100},
             {"input": 66, "output": 6, "reasoning": 28},
             id="gemini: thoughts only in the total",
