@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 _CLOSE_SECONDS: Final = 10.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# `timeout`, shells and make signal the process and its group: what comes together is one wish.
+_ONE_WISH_SECONDS: Final = 0.2
 _LOGGER = get_logger(__name__)
 
 
@@ -33,6 +35,7 @@ class Lifetime:
     def __init__(self) -> None:
         self.exit_code = 0
         self.started = False
+        self.asked_at = 0.0
         self._ended = asyncio.Event()
 
     @property
@@ -80,7 +83,7 @@ async def serve(
 ) -> int:
     """Start the parts in order, wait for the end, drain in reverse within `grace` seconds, close; return the exit code.
 
-    SIGTERM and SIGINT ask for the end, also during the start. A second one exits at once with 128 + its number.
+    SIGTERM and SIGINT ask for the end, also during the start. A later one exits at once with 128 + its number.
     """
     lifetime = Lifetime()
     loop = asyncio.get_running_loop()
@@ -137,11 +140,15 @@ async def _drain(entered: list[Any], grace: float) -> None:
 
 
 def _signalled(lifetime: Lifetime, number: signal.Signals) -> None:
+    now = asyncio.get_running_loop().time()
+    if lifetime.asked_at and now - lifetime.asked_at < _ONE_WISH_SECONDS:
+        return
     if lifetime.ending:
         _LOGGER.warning("asked twice to stop: stopping at once", signal=number.name)
         sys.stderr.flush()
         os._exit(128 + number)
     _LOGGER.info("stopping", signal=number.name)
+    lifetime.asked_at = now
     lifetime.stop()
 
 

@@ -91,9 +91,19 @@ def test_a_second_signal_ends_at_once(start: Start) -> None:
     until(child, "started")
     child.terminate()
     until(child, "drain a 60")
-    child.terminate()
+    while child.poll() is None:
+        child.terminate()
     assert rest(child)[0] == []
     assert child.returncode == 128 + signal.SIGTERM
+
+
+def test_signals_that_come_together_are_one(start: Start) -> None:
+    child = start("main(lambda life: [part('a', lambda: asyncio.sleep(0.5))])")
+    until(child, "started")
+    for _ in range(3):
+        child.terminate()
+    assert rest(child)[0] == ["drain a 5", "leave a"]
+    assert child.returncode == 0
 
 
 def test_a_part_that_does_not_drain_is_not_waited_for(start: Start) -> None:
