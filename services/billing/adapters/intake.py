@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, bindparam, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
 
 from services.billing.adapters.mapping import sums_of, to_row
@@ -189,7 +189,12 @@ class _Compiled:
 
 
 def _upsert(dialect: Dialect, table: Any) -> Any:
-    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    if dialect.name != "postgresql":
+        return sqlite.insert(table)
+    # Five megabytes that only an installation with PostgreSQL needs.
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+    return postgresql.insert(table)
 
 
 def _adding(dialect: Dialect) -> Insert:
