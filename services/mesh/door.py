@@ -12,42 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
-
+from services.mesh.http_protocol import Exchanges, HttpProtocol
 from services.runtime.addresses import AddressInvalid, Tls, is_unix, require_protected, split
 from services.runtime.service import AsgiApp
 
-# Longer than the edge keeps an idle connection, so that it is always the edge that closes one.
-_KEEP_ALIVE_SECONDS: Final = 300
 _BACKLOG: Final = 2048
 _END_SECONDS: Final = 2.0
 
 
 @asynccontextmanager
 async def serving(app: AsgiApp, addresses: tuple[str, ...], tls: Tls | None) -> AsyncGenerator[None, None]:
-    """Serve the application until the context ends. Raises AddressInvalid.
-
-    Only uvicorn's protocol is used: its server would take the process's signals and tick ten times a second.
-    """
-    config = Config(
-        app,
-        http=HttpToolsProtocol,
-        ws="none",
-        lifespan="off",
-        loop="none",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-    )
-    config.load()
-    state = ServerState()
-    protocol = partial(HttpToolsProtocol, config=config, server_state=state, app_state={})
+    """Serve the application until the context ends. Raises AddressInvalid."""
+    exchanges = Exchanges(app)
+    protocol = partial(HttpProtocol, exchanges)
     servers: list[asyncio.AbstractServer] = []
     try:
         servers.extend([await _listen(protocol, address, tls) for address in addresses])
@@ -55,10 +32,12 @@ async def serving(app: AsgiApp, addresses: tuple[str, ...], tls: Tls | None) -> 
     finally:
         for server in servers:
             server.close()
-        for connection in list(state.connections):
-            connection.shutdown()
-        if state.tasks:
-            await asyncio.wait(state.tasks, timeout=_END_SECONDS)
+        for connection in tuple(exchanges.connections):
+            connection.end()
+        if exchanges.tasks:
+            await asyncio.wait(exchanges.tasks, timeout=_END_SECONDS)
+        for connection in tuple(exchanges.connections):
+            connection.transport.abort()
         for server in servers:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_SECONDS):
@@ -67,9 +46,7 @@ async def serving(app: AsgiApp, addresses: tuple[str, ...], tls: Tls | None) -> 
             Path(address.removeprefix("unix:")).unlink(missing_ok=True)  # noqa: ASYNC240 - a microsecond at the end
 
 
-async def _listen(
-    protocol: partial[HttpToolsProtocol], address: str, tls: Tls | None
-) -> asyncio.AbstractServer:
+async def _listen(protocol: partial[HttpProtocol], address: str, tls: Tls | None) -> asyncio.AbstractServer:
     require_protected(address, tls)
     loop = asyncio.get_running_loop()
     try:
