@@ -65,7 +65,7 @@ async def build(
             authenticator,
             Catalog(channels.to("router")),
             max_body_bytes=settings.max_body_bytes,
-            ready=lambda: outbox.ready and authenticator.ready() and not calls.draining,
+            ready=lambda: outbox.ready and authenticator.ready() and not calls.leaving,
         )
 
         def register(registry: Registry) -> None:
@@ -80,4 +80,4 @@ async def build(
                 calls.abort()
             await outbox.flush(_FLUSH_SECONDS)
 
-        yield Hosted(register=register, drain=drain, http=door)
+        yield Hosted(register=register, drain=drain, leave=calls.leave, http=door)

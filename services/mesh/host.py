@@ -32,13 +32,19 @@ class Host:
     server: RpcServer
     links: Links
     hosted: dict[str, Hosted]
+    notice: float = 0.0
+    """Seconds between saying that it goes and taking no new calls: what an edge of its own life takes to notice."""
     ready: bool = True
     """Whether it takes calls."""
 
     async def drain(self, grace: float) -> None:
         """Take no new calls, let running ones end within `grace` seconds, flush what is owed."""
         self.ready = False
-        draining = [asyncio.create_task(self.server.drain(grace))]
+        for hosted in self.hosted.values():
+            if hosted.leave is not None:
+                hosted.leave()
+        draining = [asyncio.create_task(self.server.drain(grace, notice=self.notice))]
+        await asyncio.sleep(self.notice)
         # The gateway ends its calls before those that it calls are told; auth ends watches that gateways hold.
         for name in reversed(SERVICES):
             service = self.hosted.get(name)

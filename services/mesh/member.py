@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from services.mesh import host, memory, operator_port, shapes
 from services.mesh.front_part import Front
@@ -16,6 +16,10 @@ from services.runtime.log import get_logger
 from services.runtime.process import Lifetime, serve
 
 _LOGGER = get_logger(__name__)
+
+
+_NOTICE_SECONDS: Final = 1.2
+"""More than the edge takes to find a process unwell (it asks every 0.5 s), so that no call meets a closed door."""
 
 
 async def run(source: Source, process: Process, workers: int | None = None) -> int:
@@ -31,6 +35,7 @@ async def run(source: Source, process: Process, workers: int | None = None) -> i
             shipping_orphans(source.places, running.links, _orphans_from(process, workers)),
             operator_port.serving(source.config, lambda: running.ready, _offset(process, workers)),
         ):
+            running.notice = _NOTICE_SECONDS
             yield running
 
     def parts(_lifetime: Lifetime) -> Sequence[AbstractAsyncContextManager[Any]]:

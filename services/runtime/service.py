@@ -40,10 +40,12 @@ class Hosted:
     """A started service. It lives inside the async context manager that its `app.build` returns.
 
     `register` adds its servicers. `drain` waits until running calls have ended and everything owed is flushed; the host
-    bounds it. `http` is the service's HTTP door, if it has one. `reload` takes new settings of the service's own class.
+    bounds it. `leave` makes its probes say that the process is about to go, while calls are still taken. `http` is the
+    service's HTTP door, if it has one. `reload` takes new settings of the service's own class.
     """
 
     register: Callable[[Registry], None]
     drain: Callable[[], Awaitable[None]]
+    leave: Callable[[], None] | None = None
     http: AsgiApp | None = None
     reload: Callable[[Any], None] | None = None

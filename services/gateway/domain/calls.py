@@ -35,12 +35,17 @@ class Calls:
         self._background: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._leaving = False
         self._draining = False
 
     @property
-    def draining(self) -> bool:
-        """Whether new calls are refused because the process is about to end."""
-        return self._draining
+    def leaving(self) -> bool:
+        """Whether the process is about to end: new calls should go elsewhere."""
+        return self._leaving
+
+    def leave(self) -> None:
+        """Let probes say that the process is about to end; calls are still taken."""
+        self._leaving = True
 
     @property
     def running(self) -> int:
@@ -111,7 +116,7 @@ class Calls:
 
     async def drain(self) -> None:
         """Refuse new calls and return when the running ones and their remains have ended."""
-        self._draining = True
+        self._leaving = self._draining = True
         await self._idle.wait()
         while self._background:
             await asyncio.wait(tuple(self._background))

@@ -8,12 +8,12 @@ from contextlib import aclosing
 import pytest
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
-from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse
+from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress, RelayResponse
 from llmhub.types.v1.error_pb2 import ErrorReason
 from llmhub.types.v1.route_pb2 import Outcome
 from llmhub.types.v1.usage_pb2 import Measure, Usage
 from services.gateway.domain.call import Ask
-from services.gateway.domain.payload import Generate
+from services.gateway.domain.payload import Generate, Relay
 from services.gateway.domain.pipeline import Pipeline
 from services.gateway.ports import Piece
 from services.runtime.context import Principal
@@ -36,6 +36,7 @@ from services.runtime.errors import (
 from tests.support.fakes_gateway import ask, end, opening, pipeline, refused_relay, relayed, text
 
 PAYLOAD = Generate(GenerateRequest(), stream=True)
+RELAYED = Relay(Endpoint.ENDPOINT_OPENAI_CHAT, b"{}", stream=True)
 
 
 async def collect(made: Pipeline, question: Ask) -> list[Piece]:
@@ -122,7 +123,7 @@ async def test_attempts_are_bounded() -> None:
 async def test_a_relayed_refusal_goes_through_as_it_is() -> None:
     body = b'{"error":{"message":"no"}}'
     made, meter, _ = pipeline({"a": [refused_relay(UpstreamRejected("no"), body)]})
-    (piece,) = await collect(made, ask(PAYLOAD))
+    (piece,) = await collect(made, ask(RELAYED))
     assert isinstance(piece, RelayResponse)
     assert piece.data == body
     (finish,) = meter.finishes.values()
@@ -132,7 +133,7 @@ async def test_a_relayed_refusal_goes_through_as_it_is() -> None:
 async def test_a_relayed_failure_fails_over_first() -> None:
     refusal = refused_relay(UpstreamOverloaded("busy"), b"{}")
     made, _, providers = pipeline({"a": [refusal], "b": [text("x"), end()]})
-    pieces = await collect(made, ask(PAYLOAD))
+    pieces = await collect(made, ask(RELAYED))
     assert len(pieces) == 2
     assert providers.started == ["a", "b"]
 
@@ -145,7 +146,7 @@ async def test_an_error_inside_a_relayed_stream_is_the_answer_and_nothing_is_add
     trailer = relayed(b"data: [DONE]\n\n")
     script = [*before, event, trailer, UpstreamFailed("ended its stream early")]
     made, meter, _ = pipeline({"a": script})  # type: ignore[dict-item]
-    pieces = await collect(made, ask(PAYLOAD))
+    pieces = await collect(made, ask(RELAYED))
     assert pieces == [*before, event, trailer]
     (finish,) = meter.finishes.values()
     assert finish.outcome == Outcome.OUTCOME_UPSTREAM_ERROR
@@ -155,7 +156,7 @@ async def test_an_error_inside_a_relayed_stream_is_the_answer_and_nothing_is_add
 async def test_an_error_inside_a_relayed_stream_fails_over_before_content() -> None:
     event = relayed(b"event: error\n\n", error=UpstreamOverloaded("busy"))
     made, _, providers = pipeline({"a": [event], "b": [text("x"), end()]})
-    assert len(await collect(made, ask(PAYLOAD))) == 2
+    assert len(await collect(made, ask(RELAYED))) == 2
     assert providers.started == ["a", "b"]
 
 
