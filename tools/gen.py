@@ -23,6 +23,7 @@ TEST_PROTO = ROOT / "tests" / "proto"
 VALIDATE = "buf/validate/validate.proto"
 # Envoy's transcoder turns status details into JSON only when it can find their types.
 ERROR_DETAILS = "google/rpc/error_details.proto"
+STATUS = "google/rpc/status.proto"
 
 OPENAPI_MODULE = "github.com/google/gnostic/cmd/protoc-gen-openapi"
 OPENAPI_VERSION = "v0.7.1"
@@ -114,7 +115,10 @@ def descriptor_set(out: Path) -> None:
 def sdk_messages(out: Path) -> None:
     """betterproto2 messages for the Python SDK; it calls them through grpc.aio, so no client is generated."""
     options = "client_generation=none,server_generation=none"
-    protoc([f"--python_betterproto2_out={out}", f"--python_betterproto2_opt={options}"], contract_files())
+    protoc(
+        [f"--python_betterproto2_out={out}", f"--python_betterproto2_opt={options}"],
+        [STATUS, ERROR_DETAILS, *contract_files()],
+    )
     code = "".join(file.read_text() for file in (out / "llmhub").rglob("*.py"))
     # Options only annotate the contract: a client has no use for the types behind them.
     for package in ("buf", "google/api"):
