@@ -24,6 +24,9 @@ QUESTION: Final = "What is the answer?"
 SECONDS: Final = 20.0
 """Longest time any call of a test may take."""
 
+_NOT_AN_ANSWER: Final = (ValueError, AttributeError, TypeError, LookupError)
+"""What comes of SDKs, and of reading their answers, when a body is not what it should be."""
+
 HTTP_OF: Final = {
     grpc.StatusCode.OK: 200,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -50,6 +53,10 @@ class Door(Protocol):
         """Ask the question and return what came of it; never raises for what the door reports."""
         ...
 
+    def close(self) -> None:
+        """Close the client."""
+        ...
+
 
 def request(model: str, request_id: str = "") -> GenerateRequest:
     """Return the question in the contract's words."""
@@ -65,6 +72,9 @@ class OpenAIDoor:
         self.name = "openai-stream" if stream else "openai"
         self._stream = stream
         self._client = openai.OpenAI(base_url=f"{base_url}/v1", api_key=key, max_retries=0, timeout=SECONDS)
+
+    def close(self) -> None:
+        self._client.close()
 
     def ask(self, model: str, request_id: str) -> Outcome:
         out = Outcome(request_id=request_id)
@@ -97,6 +107,9 @@ class AnthropicDoor:
         self.name = "anthropic-stream" if stream else "anthropic"
         self._stream = stream
         self._client = anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0, timeout=SECONDS)
+
+    def close(self) -> None:
+        self._client.close()
 
     def ask(self, model: str, request_id: str) -> Outcome:
         out = Outcome(request_id=request_id)
@@ -135,6 +148,9 @@ class GrpcDoor:
         self._stub: Any = CompletionServiceStub(cast(Any, channel))
         self._metadata = (("authorization", f"Bearer {key}"),)
 
+    def close(self) -> None:
+        """Leave the channel to whoever opened it."""
+
     def ask(self, model: str, request_id: str) -> Outcome:
         out = Outcome(request_id=request_id)
         try:
@@ -170,6 +186,9 @@ class RestDoor:
             base_url=base_url, headers={"authorization": f"Bearer {key}"}, timeout=SECONDS
         )
 
+    def close(self) -> None:
+        self._client.close()
+
     def ask(self, model: str, request_id: str) -> Outcome:
         out = Outcome(request_id=request_id)
         body = {
@@ -182,7 +201,7 @@ class RestDoor:
                 self._ask_stream(body, out)
             else:
                 self._ask(body, out)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, *_NOT_AN_ANSWER) as error:
             out.error, out.message = type(error).__name__, str(error)
         return out
 
@@ -211,9 +230,10 @@ class RestDoor:
                     _take_rest_event(event, out)
 
 
-def every_door(base_url: str, channel: grpc.Channel, key: str) -> list[Door]:
-    """Return all doors, whole answers and streams."""
-    return [
+@contextmanager
+def every_door(base_url: str, channel: grpc.Channel, key: str) -> Iterator[list[Door]]:
+    """Open all doors, for whole answers and for streams."""
+    doors: list[Door] = [
         door
         for stream in (False, True)
         for door in (
@@ -223,6 +243,9 @@ def every_door(base_url: str, channel: grpc.Channel, key: str) -> list[Door]:
             RestDoor(base_url, key, stream=stream),
         )
     ]
+    yield doors
+    for door in doors:
+        door.close()
 
 
 # ------------------------------------------------------------------------------------ errors
@@ -256,7 +279,7 @@ def rest_error(body: Any, out: Outcome) -> None:
         if detail["@type"].endswith("/google.rpc.ErrorInfo"):
             out.reason = detail["reason"]
         elif detail["@type"].endswith("/google.rpc.RetryInfo"):
-            out.retry_after = float(detail["retryDelay"].removesuffix("s"))
+            out.retry_after = float(detail["retry_delay"].removesuffix("s"))
 
 
 def _take_event(event: Any, out: Outcome) -> None:
@@ -292,6 +315,8 @@ def _openai_errors(out: Outcome) -> Iterator[None]:
         if isinstance(error, openai.APIStatusError):
             out.status = error.status_code
             out.retry_after = _number(error.response.headers.get("retry-after"))
+    except _NOT_AN_ANSWER as error:
+        out.error, out.message = type(error).__name__, str(error)
 
 
 @contextmanager
@@ -304,6 +329,8 @@ def _anthropic_errors(out: Outcome) -> Iterator[None]:
         if isinstance(error, anthropic.APIStatusError):
             out.status = error.status_code
             out.retry_after = _number(error.response.headers.get("retry-after"))
+    except _NOT_AN_ANSWER as error:
+        out.error, out.message = type(error).__name__, str(error)
 
 
 def _number(text: str | None) -> float | None:

@@ -23,7 +23,7 @@ COMPATIBLE: Final = (
 )
 """Providers of recordings that speak the openai dialect."""
 
-BRIEF: Final = {"first_token": 0.4, "inter_token": 0.4, "total": 30.0}
+BRIEF: Final = {"first_token": 0.6, "inter_token": 0.6, "total": 2.0}
 """Time limits of the providers whose names begin with `brief-`, in seconds."""
 
 PAIRS: Final = 64
