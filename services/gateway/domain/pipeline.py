@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 
 from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse, TimeLimits
 from llmhub.route.v1.route_service_pb2 import PlanRequest, ReportOutcomeRequest, Target
@@ -20,11 +21,11 @@ from services.gateway.domain import failover, metering
 from services.gateway.domain.abandoned import read_on
 from services.gateway.domain.call import Ask, AttemptState, RunningCall
 from services.gateway.domain.calls import Calls
-from services.gateway.domain.payload import Whole
+from services.gateway.domain.payload import Payload, Relay, Whole
 from services.gateway.domain.progress import absorb, held_bytes
 from services.gateway.ports import Budgets, Limiter, Meter, Piece, Providers, Router
 from services.runtime.clock import Clock
-from services.runtime.errors import LlmhubError, NoTarget, UpstreamFailed
+from services.runtime.errors import LlmhubError, NoTarget, UpstreamFailed, UpstreamProtocol
 from services.runtime.ids import new_id
 from services.runtime.status import from_message
 
@@ -177,7 +178,7 @@ class Pipeline:
 
         Its words are the answer where the caller speaks its dialect and no other target can do better.
         """
-        if not isinstance(piece, RelayResponse):
+        if not _in_its_own_words(call.ask.payload(attempt.target), piece, error):
             raise error
         if not attempt.committed and not attempt.final and failover.may_fail_over(error, committed=False):
             raise error
@@ -267,6 +268,17 @@ def _limits(ask: Ask, now: float) -> TimeLimits:
     if ask.deadline is not None:
         limits.total.FromNanoseconds(max(1, int((ask.deadline - now) * 1e9)))
     return limits
+
+
+def _in_its_own_words(payload: Payload, piece: Piece, error: LlmhubError) -> bool:
+    """Tell whether the piece itself says what went wrong, in a way that the caller's client takes for a failure."""
+    if not isinstance(payload, Relay) or not isinstance(piece, RelayResponse):
+        return False
+    # What the provider sent makes no sense: passed on, it would pass for an answer.
+    if isinstance(error, UpstreamProtocol):
+        return False
+    # An error object with status 200 is one to a client only as an event of a stream.
+    return piece.head.status >= HTTPStatus.BAD_REQUEST or payload.stream
 
 
 def _reported(piece: Piece) -> LlmhubError | None:
