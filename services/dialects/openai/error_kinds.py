@@ -83,7 +83,8 @@ def classify(detail: UpstreamDetail, error: JsonObject) -> type[LlmhubError]:
         return RequestTooLarge
     for word in _words(detail, error):
         found = _BY_WORD.get(word.lower())
-        if found is not None:
+        # "server_error" accompanies every failure of a server; some statuses say which one it was.
+        if found is not None and not (found is UpstreamFailed and status in _BY_STATUS):
             return found
     metadata = error.get("metadata")
     if status == 403 and isinstance(metadata, dict) and "flagged_input" in metadata:
