@@ -27,7 +27,6 @@ class Authenticator(Protocol):
         """Return the principal. Raises KeyMissing, KeyInvalid, KeyExpired, KeyRevoked, ServiceUnavailable."""
         ...
 
-
     def ready(self) -> bool:
         """Tell whether keys can be verified yet."""
         ...
