@@ -1,8 +1,8 @@
 """What a dialect can do: pure translation between a vendor's JSON and the contract, in both directions.
 
 A codec does no I/O and keeps no state; stream coders keep the state of one stream. Doors decode requests and encode
-answers; provider adapters encode requests and decode answers. `encode(decode(x))` equals x by value for every body a vendor
-sends: members the contract does not model travel in `extensions[dialect]`.
+answers; provider adapters encode requests and decode answers. `encode(decode(x))` equals x by value for every body a
+vendor sends: members the contract does not model travel in `extensions[dialect]`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from llmhub.embedding.v1.embedding_service_pb2 import EmbedRequest, EmbedRespons
 from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.stream_pb2 import StreamEvent
-
 from services.runtime.errors import LlmhubError
 
 
@@ -88,7 +87,7 @@ class StreamEncoder(Protocol):
     """Writes one vendor stream."""
 
     def encode(self, events: Sequence[StreamEvent]) -> bytes:
-        """Return the bytes for these events. An incomplete terminal event becomes the vendor's error, never a clean end."""
+        """Return the bytes for these events; an incomplete end becomes the vendor's error, never a clean end."""
         ...
 
 
