@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="llmhub", description="Every LLM provider behind one contract, on one port."
+        prog="llmhub",
+        description="Every LLM provider behind one contract, on one port.",
+        epilog="Exit codes: 0 done, or stopped as asked; 1 failed, or faults found; "
+        "2 wrong usage, or the port or the data directory is in use.",
     )
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")

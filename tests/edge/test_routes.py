@@ -163,3 +163,17 @@ def test_envoy_accepts_every_variant(plan: EdgePlan, folder: Path) -> None:
             check=False, capture_output=True, text=True, env=envoy_process.environment(),
         )  # fmt: skip
         assert done.returncode == 0, f"{name}: {done.stderr[-1500:]}"
+
+
+async def test_a_configuration_that_envoy_refuses_is_explained_in_one_line(
+    plan: EdgePlan, folder: Path
+) -> None:
+    config = render(plan)
+    config["static_resources"]["clusters"][0]["no_such_field"] = "x"
+    file = folder / "broken.yaml"
+    file.write_text(to_yaml(config))
+    with pytest.raises(envoy_process.EdgeInvalid) as caught:
+        await envoy_process.validate(file)
+    assert "no_such_field" in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    assert "\n" not in str(caught.value)
