@@ -41,6 +41,9 @@ class InProcessServer(grpc.aio.Server):
 
     Handlers must be async. Each RPC runs in a task of its own with empty context variables, as on a wire.
     Messages are handed over by reference: neither side may change one after sending or receiving it.
+
+    An interceptor may have a method `settles(method) -> bool`: true if it does nothing for a call of this method but
+    to hand on the same handler each time. Where all of them say so they are asked only once per method.
     """
 
     def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> None:
@@ -49,6 +52,7 @@ class InProcessServer(grpc.aio.Server):
                 raise TypeError(f"{interceptor!r} is not a grpc.aio.ServerInterceptor")
         self._interceptors = tuple(interceptors)
         self._handlers: dict[str, Handler] = {}
+        self._settled: dict[str, Handler] = {}
         self._generic_handlers: list[grpc.GenericRpcHandler] = []
         self._running: set[Rpc] = set()
         self._stopping = False
@@ -64,6 +68,7 @@ class InProcessServer(grpc.aio.Server):
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
+        self._settled.clear()
         for name, handler in method_handlers.items():
             self._handlers[f"/{service_name}/{name}"] = handler
 
@@ -149,10 +154,7 @@ class InProcessServer(grpc.aio.Server):
             context.close()
 
     async def _handle(self, rpc: Rpc, context: Context, request: Any) -> None:
-        if self._interceptors:
-            handler = await self._intercepted(0, CallDetails(rpc.method, rpc.metadata))
-        else:
-            handler = self._handlers.get(rpc.method) or self._find(CallDetails(rpc.method, rpc.metadata))
+        handler = self._settled.get(rpc.method) or await self._asked(rpc)
         behaviour = getattr(handler, rpc.kind.name, None)
         if behaviour is None:
             rpc.finish(_UNKNOWN_METHOD)
@@ -165,6 +167,22 @@ class InProcessServer(grpc.aio.Server):
         else:
             await _awaitable(result, rpc)
         _finish_normally(rpc, context)
+
+    async def _asked(self, rpc: Rpc) -> MaybeHandler:
+        """What the interceptors make of the handler."""
+        method = rpc.method
+        handler = await self._intercepted(0, CallDetails(method, rpc.metadata))
+        # A generic handler may look at the metadata.
+        if handler is not None and method in self._handlers and self._settle(method):
+            self._settled[method] = handler
+        return handler
+
+    def _settle(self, method: str) -> bool:
+        for interceptor in self._interceptors:
+            settles = getattr(interceptor, "settles", None)
+            if settles is None or not settles(method):
+                return False
+        return True
 
     async def _intercepted(self, index: int, details: grpc.HandlerCallDetails) -> MaybeHandler:
         if index == len(self._interceptors):

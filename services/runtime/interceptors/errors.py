@@ -24,6 +24,10 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
         # Servers give the same handler for a method each time, so each is wrapped once.
         self._wrapped: dict[str, tuple[Any, Handler]] = {}
 
+    def settles(self, method: str) -> bool:
+        """See InProcessServer."""
+        return True
+
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         method = handler_call_details.method
         try:

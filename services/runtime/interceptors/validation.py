@@ -19,6 +19,10 @@ class ValidationInterceptor(grpc.aio.ServerInterceptor):
         self._rule = table.find
         self._wrapped: dict[str, tuple[Any, Handler]] = {}
 
+    def settles(self, method: str) -> bool:
+        """See InProcessServer."""
+        return True
+
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
