@@ -37,6 +37,7 @@ FAILURES: dict[str, type[LlmhubError]] = {
 """Failures that the simulator can be told to have."""
 
 _SLOW_SECONDS = 0.05
+_BROKEN_WORDS = 2
 _MAX_WORDS = 100_000
 _VECTOR = 8
 _RETRY_SECONDS = 1.0
@@ -47,7 +48,8 @@ class Orders:
     """What the simulator was told, by the model's name or in the request's metadata.
 
     `sim_delay_ms`: wait before each word. `sim_words`: answer so many words. `sim_fail`: a key of FAILURES.
-    `sim_fail_after`: fail after so many words instead of at once.
+    `sim_fail_after`: fail after so many words of a stream instead of at once. The models `slow`, `fail` and `broken`
+    have their orders in their names, for callers whose dialect carries no metadata.
     """
 
     delay: float = 0.0
@@ -75,14 +77,14 @@ class Script:
 def orders(model: str, metadata: dict[str, str]) -> Orders:
     """Read the orders. Numbers that are none count as absent."""
     fail = metadata.get("sim_fail", "")
-    if model == "fail":
+    if model in {"fail", "broken"}:
         fail = fail or "server"
     return Orders(
         delay=_number(metadata.get("sim_delay_ms"), int(_SLOW_SECONDS * 1000) if model == "slow" else 0)
         / 1000,
         words=_number(metadata["sim_words"], 0) if "sim_words" in metadata else None,
         fail=fail,
-        fail_after=_number(metadata.get("sim_fail_after"), 0),
+        fail_after=_number(metadata.get("sim_fail_after"), _BROKEN_WORDS if model == "broken" else 0),
     )
 
 
