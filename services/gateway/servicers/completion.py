@@ -22,6 +22,7 @@ from services.gateway.domain.pipeline import Pipeline
 from services.gateway.ports import Peers
 from services.runtime import context as ambient
 from services.runtime.errors import InternalError, KeyMissing, LlmhubError
+from services.runtime.interceptors.handlers import REQUEST_ID_KEY
 from services.runtime.status import to_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -66,7 +67,7 @@ class CompletionServicer(CompletionServiceServicer):
                 if sent:
                     yield pb.GenerateStreamResponse(events=[_broken(sent, error, ask)])
                 raise
-        _trail(context, ask)
+        trail(context, ask)
 
     async def CountTokens(self, request: pb.CountTokensRequest, context: Context) -> pb.CountTokensResponse:
         """Count input tokens."""
@@ -100,7 +101,7 @@ class CompletionServicer(CompletionServiceServicer):
         async with aclosing(self._pipeline.run(ask)) as pieces:
             async for piece in pieces:
                 answer = piece
-        _trail(context, ask)
+        trail(context, ask)
         return answer.answer if isinstance(answer, Whole) else None
 
 
@@ -151,8 +152,9 @@ def _broken(sequence: int, error: LlmhubError, ask: Ask) -> StreamEvent:
     return StreamEvent(sequence=sequence, frame=sequence, finished=finished)
 
 
-def _trail(context: Context, ask: Ask) -> None:
-    context.set_trailing_metadata((("x-llmhub-request-id", ask.request_id),))
+def trail(context: Context, ask: Ask) -> None:
+    """Name the call in the trailers, as refused calls are named by the interceptors."""
+    context.set_trailing_metadata(((REQUEST_ID_KEY, ask.request_id), ("x-llmhub-model", served_model(ask))))
 
 
 def _unexpected() -> LlmhubError:
