@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Self
 
 import aiohttp
@@ -53,33 +53,12 @@ class HttpTransport:
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
-    ) -> AsyncIterator[HttpAnswer]:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines) -> _Exchange:
         """Send and wait for the answer's headers; see ports.Transport."""
         if self._session is None:
             message = "the transport is used inside its context"
             raise RuntimeError(message)
-        loop = asyncio.get_running_loop()
-        until, phase = deadlines.wait(loop.time())
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=deadlines.connect)
-        try:
-            async with asyncio.timeout_at(until):
-                response = await self._session.post(
-                    url, data=body, headers=headers, allow_redirects=False, timeout=timeout
-                )
-        except (aiohttp.ClientError, OSError) as error:
-            raise self.translate(error, phase) from error
-        try:
-            yield HttpAnswer(response, deadlines, self)
-        finally:
-            # Releases a connection whose body was read to its end; closes the socket otherwise, which is what tells the
-            # provider to stop.
-            if response.content.at_eof():
-                response.release()
-            else:
-                response.close()
+        return _Exchange(self, self._session, url, headers, body, deadlines)
 
     @property
     def max_response_bytes(self) -> int:
@@ -106,13 +85,77 @@ class HttpTransport:
                 return UpstreamFailed(f"{provider} closed the connection early", provider=provider)
 
 
+class _Exchange:
+    """One request, and its answer while the context lasts. A class, because a generator costs four times as much."""
+
+    __slots__ = ("_body", "_deadlines", "_headers", "_owner", "_response", "_session", "_url")
+
+    def __init__(
+        self,
+        owner: HttpTransport,
+        session: aiohttp.ClientSession,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadlines: Deadlines,
+    ) -> None:
+        self._owner = owner
+        self._session = session
+        self._url = url
+        self._headers = headers
+        self._body = body
+        self._deadlines = deadlines
+
+    async def __aenter__(self) -> HttpAnswer:
+        deadlines = self._deadlines
+        until, phase = deadlines.wait(asyncio.get_running_loop().time())
+        try:
+            async with asyncio.timeout_at(until):
+                self._response = await self._session.post(
+                    self._url,
+                    data=self._body,
+                    headers=self._headers,
+                    allow_redirects=False,
+                    timeout=_connecting(deadlines.connect),
+                )
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._owner.translate(error, phase) from error
+        return HttpAnswer(self._response, deadlines, self._owner)
+
+    async def __aexit__(self, *_: object) -> None:
+        # Releases a connection whose body was read to its end; closes the socket otherwise, which is what tells the
+        # provider to stop.
+        response = self._response
+        if response.content.at_eof():
+            response.release()
+        else:
+            response.close()
+
+
+@lru_cache(maxsize=64)
+def _connecting(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=seconds)
+
+
 class HttpAnswer:
-    """An answer whose headers have arrived; see ports.Answer."""
+    """An answer whose headers have arrived; see ports.Answer.
+
+    One timer serves all waits for the body: it is set once and, when it rings, asks whether the wait it was set for is
+    still the one that goes on. A timer per read would cost as much as the read.
+    """
+
+    __slots__ = ("_deadlines", "_loop", "_owner", "_phase", "_response", "_timer", "_timer_at", "_until")
 
     def __init__(self, response: aiohttp.ClientResponse, deadlines: Deadlines, owner: HttpTransport) -> None:
         self._response = response
         self._deadlines = deadlines
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._phase = ""
+        self._until: float | None = None
+        """When the wait that goes on has to end; None while nobody waits."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     @property
     def status(self) -> int:
@@ -128,27 +171,55 @@ class HttpAnswer:
         """Return the whole body."""
         pieces: list[bytes] = []
         size = 0
-        async for piece in self.chunks():
-            size += len(piece)
-            if size > self._owner.max_response_bytes:
-                message = f"the answer is larger than {self._owner.max_response_bytes} bytes"
-                raise UpstreamProtocol(message)
-            pieces.append(piece)
+        try:
+            while data := await self._next():
+                size += len(data)
+                if size > self._owner.max_response_bytes:
+                    message = f"the answer is larger than {self._owner.max_response_bytes} bytes"
+                    raise UpstreamProtocol(message)
+                pieces.append(data)
+        finally:
+            self._stop()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives."""
+        try:
+            while data := await self._next():
+                yield data
+        finally:
+            self._stop()
+
+    async def _next(self) -> bytes:
+        """Return what has arrived, or wait for more; empty at the end."""
         content = self._response.content
-        loop = asyncio.get_running_loop()
-        phase = ""
-        while True:
-            try:
-                until, phase = self._deadlines.wait(loop.time())
-                # The limit covers the wait for the provider only, never the time the consumer takes.
-                async with asyncio.timeout_at(until):
-                    data = await content.readany()
-            except (aiohttp.ClientError, OSError) as error:
-                raise self._owner.translate(error, phase) from error
-            if not data:
-                return
-            yield data
+        # The limit covers the wait for the provider only, never the time the consumer takes.
+        until, self._phase = self._deadlines.wait(self._loop.time())
+        self._until = until
+        if self._timer is None or until < self._timer_at:
+            self._ring_at(until)
+        try:
+            return await content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._owner.translate(error, self._phase) from error
+        finally:
+            self._until = None
+
+    def _ring_at(self, when: float) -> None:
+        self._stop()
+        self._timer_at = when
+        self._timer = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._until is None:
+            return
+        if self._until > self._timer_at:
+            self._ring_at(self._until)
+        else:
+            self._response.content.set_exception(TimeoutError())
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
