@@ -26,7 +26,7 @@ COMPATIBLE: Final = (
 BRIEF: Final = {"first_token": 0.6, "inter_token": 0.6, "total": 2.0}
 """Time limits of the providers whose names begin with `brief-`, in seconds."""
 
-PAIRS: Final = 64
+PAIRS: Final = 128
 """How many aliases of two targets there are; a test that spoils the health of targets takes a pair of its own."""
 
 
@@ -47,6 +47,13 @@ def pair(number: int) -> tuple[str, str, str]:
     return f"pair-{number}", first, second
 
 
+def brief_pair(number: int) -> tuple[str, str, str]:
+    """Return the same of the providers with short time limits."""
+    targets = [f"brief-openai/pair-{number}", f"brief-anthropic/pair-{number}"]
+    first, second = targets if number % 2 == 0 else reversed(targets)
+    return f"brief-pair-{number}", first, second
+
+
 def configuration(replay: Replay, *, closed_port: int, origins: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the file's content."""
     providers = {name: provider(replay, name, "openai") for name in COMPATIBLE}
@@ -62,8 +69,8 @@ def configuration(replay: Replay, *, closed_port: int, origins: tuple[str, ...] 
     }
     models = {}
     for number in range(PAIRS):
-        alias, first, second = pair(number)
-        models[alias] = {"targets": [first, second], "strategy": "failover"}
+        for alias, first, second in (pair(number), brief_pair(number)):
+            models[alias] = {"targets": [first, second], "strategy": "failover"}
     return {
         "edge": {"host": "127.0.0.1", "cors_origins": list(origins)},
         "providers": providers,
