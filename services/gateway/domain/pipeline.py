@@ -29,6 +29,7 @@ from services.runtime.errors import LlmhubError, NoTarget, UpstreamFailed, Upstr
 from services.runtime.ids import new_id
 from services.runtime.status import from_message
 
+_BACKSTOP_SECONDS = 1.0
 _MARK_SECONDS = 2.0
 _MARK_CHARACTERS = 1024
 """A progress mark is written after this time or this much output, whichever is first (about 256 tokens)."""
@@ -266,7 +267,8 @@ def _plan_request(ask: Ask) -> PlanRequest:
 def _limits(ask: Ask, now: float) -> TimeLimits:
     limits = TimeLimits()
     if ask.deadline is not None:
-        limits.total.FromNanoseconds(max(1, int((ask.deadline - now) * 1e9)))
+        # The call's own timer ends it on time. Were the limit as short, a late caller could pass for a slow provider.
+        limits.total.FromNanoseconds(max(1, int((ask.deadline - now + _BACKSTOP_SECONDS) * 1e9)))
     return limits
 
 
