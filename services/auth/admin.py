@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final
 
-from services.auth.adapters import private_file
 from services.auth.domain.api_key import BOOTSTRAP_ID
 from services.auth.domain.errors import KeyExists
 from services.auth.domain.policy import DEFAULT_SCOPES, OPERATOR, Grant, Scope
 from services.auth.keyring import OPERATOR_CALLER, Draft
 from services.auth.settings import AuthSettings
 from services.auth.wiring import Opened, opened
+from services.runtime import private_file
 from services.runtime.errors import KeyExpired, KeyInvalid, KeyRevoked
 from services.runtime.key_format import key_id_of
 

@@ -207,6 +207,8 @@ class Mesh(Section):
     bind: str | None = None
     """The host to listen on where the addresses name a load balancer, for example 0.0.0.0."""
     tls: MutualTlsFiles | None = None
+    page_token_key: SecretStr | None = Field(None, min_length=32)
+    """Seals page tokens; the same on every machine of a mesh. Absent: a file in `data_dir`."""
 
 
 class Config(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from services.mesh.config import Config
 from services.mesh.links import LateAuthenticator, Links
 from services.mesh.places import Places
 from services.mesh.shapes import SERVICES, Process
+from services.runtime import page_token, private_file
 from services.runtime.addresses import Tls, is_unix, split
 from services.runtime.log import get_logger
 from services.runtime.server import Listener, RpcServer
@@ -79,6 +81,7 @@ async def _bounded(name: str, service: Hosted, grace: float) -> None:
 async def hosting(config: Config, places: Places, process: Process) -> AsyncGenerator[Host, None]:
     """Start the services of a process, and stop them when the context ends. Raises AddressInvalid, PepperError."""
     tls = tls_of(config)
+    page_token.use_key(_page_token_key(config, places))
     async with AsyncExitStack() as stack:
         late = LateAuthenticator()
         server = RpcServer(_listeners(process, tls), late, development=config.development)
@@ -101,6 +104,14 @@ async def hosting(config: Config, places: Places, process: Process) -> AsyncGene
 
             await stack.enter_async_context(serving(door, _bound(process.http, process.bind), tls))
         yield Host(process, places, server, links, hosted)
+
+
+def _page_token_key(config: Config, places: Places) -> bytes:
+    """Return the key that every process of the installation seals page tokens with."""
+    given = config.mesh.page_token_key
+    if given is not None:
+        return given.get_secret_value().encode()
+    return private_file.create(places.data / "page-token.key", secrets.token_hex(32)).encode()
 
 
 async def _start(

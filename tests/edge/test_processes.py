@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.edge.commands import Installation
+from tests.edge.commands import KEY, Installation
 from tests.edge.conftest import free_port
 
 SERVICES = ("auth", "billing", "providers", "router", "gateway")
@@ -138,10 +138,31 @@ def test_providers_and_models_are_taken_from_the_file_while_it_runs(hub: Install
     assert hub.stop() == [0]
 
 
+def assert_pages_go_on_at_any_worker(hub: Installation) -> None:
+    """Each page is a connection of its own, so that the edge gives it to either worker."""
+    for _ in range(4):
+        seen: list[str] = []
+        token = ""
+        while True:
+            answer = httpx.get(
+                f"{hub.url}/api/v1/models",
+                params={"page_size": 1, "page_token": token},
+                headers={"authorization": f"Bearer {KEY}"},
+            )
+            assert answer.status_code == 200, answer.text
+            seen += [model["id"] for model in answer.json()["models"]]
+            token = answer.json()["next_page_token"]
+            if not token:
+                break
+        assert len(seen) >= 5
+        assert seen == sorted(set(seen))
+
+
 def test_one_machine_with_workers(hub: Installation) -> None:
     hub.run("up", "--port", port_of(hub), "--workers", "2")
     hub.until_ready()
     assert_every_door_works(hub)
+    assert_pages_go_on_at_any_worker(hub)
     # A worker that is killed is replaced, and calls that had not started go to the other one meanwhile.
     (worker,) = (pid for pid in children(hub.processes[0].pid) if "worker-0" in command_of(pid))
     os.kill(worker, 9)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from services.auth.adapters import private_file
 from services.auth.domain.key import Peppers
 from services.auth.ports import Randomness
 from services.auth.settings import AuthSettings
+from services.runtime import private_file
 
 FILE_NAME = "auth.pepper"
 PEPPER_BYTES = 32

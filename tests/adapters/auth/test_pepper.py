@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.auth.adapters import private_file
 from services.auth.adapters.pepper import FILE_NAME, PepperError, load
 from services.auth.domain.key import Peppers
 from services.auth.settings import AuthSettings
+from services.runtime import private_file
 from tests.support.fakes_auth import FakeRandomness
 
 
