@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import grpc
@@ -14,6 +14,7 @@ from llmhub.usage.v1.usage_service_pb2_grpc import UsageServiceStub
 from tests.support.mesh import ADMIN_KEY
 
 Records = dict[str, list[UsageRecord]]
+_FEW = 20
 SECONDS = 15.0
 """Longest time a finished attempt may take to appear."""
 
@@ -42,18 +43,23 @@ class Books:
             time.sleep(0.05)  # rows come in batches, and nothing tells when
 
     def _read(self, wanted: Iterable[str]) -> Records:
-        one = list(wanted)
+        ids = list(wanted)
+        # A few requests are asked for one by one; of many, everything is read.
+        queries = [UsageFilter(request_id=each) for each in ids] if len(ids) <= _FEW else [UsageFilter()]
         found: Records = defaultdict(list)
-        query = UsageFilter(request_id=one[0]) if len(one) == 1 else UsageFilter()
+        for query in queries:
+            for record in self._pages(query):
+                found[record.request_id].append(record)
+        for records in found.values():
+            records.sort(key=lambda record: record.attempt)
+        return found
+
+    def _pages(self, query: UsageFilter) -> Iterator[UsageRecord]:
         token = ""
         while True:
             asked = ListUsageRequest(filter=query, page_size=1000, page_token=token)
             page = self._stub.ListUsage(asked, metadata=self._metadata, timeout=SECONDS)
-            for record in page.records:
-                found[record.request_id].append(record)
+            yield from page.records
             token = page.next_page_token
             if not token:
-                break
-        for records in found.values():
-            records.sort(key=lambda record: record.attempt)
-        return found
+                return

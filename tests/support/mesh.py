@@ -76,6 +76,11 @@ class Mesh:
         """The configuration as the product reads it."""
         return self.folder / "llmhub.yaml"
 
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
     def write_config(self) -> None:
         """Write the configuration file."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -102,8 +107,7 @@ class Mesh:
     def up(self, *arguments: str) -> Self:
         """Start `llmhub up` and wait until it is ready."""
         self.write_config()
-        data = str(self.folder / "data")
-        common = ["--config", str(self.config_file), "--data", data, "--port", str(self.port)]
+        common = ["--config", str(self.config_file), "--data", str(self.data), "--port", str(self.port)]
         self.spawn("up", ["up", *common, *arguments])
         return self.wait_ready()
 
