@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import re
 from collections import deque
 from collections.abc import MutableMapping
 from typing import Any, Final, cast
@@ -24,6 +25,7 @@ _MOST_WAITING: Final = 16
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
 }
+_UNSAFE: Final = re.compile(rb"[\r\n\0]")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _DISCONNECT: Final = {"type": "http.disconnect"}
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -275,6 +277,9 @@ class _Exchange:
         lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status]
         self._chunked = not self._mute and status not in _WITHOUT_BODY
         for name, value in headers:
+            if _UNSAFE.search(value) or _UNSAFE.search(name):
+                message = "a header of an answer has a line break"
+                raise ValueError(message)
             lines.append(b"%b: %b\r\n" % (name, value))
             if name == b"content-length":
                 self._chunked = False

@@ -148,6 +148,19 @@ async def test_a_failure_before_the_answer_is_a_500(door: Door, caplog: pytest.L
     assert "application failed" in caplog.text
 
 
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\0b"])
+async def test_a_header_value_cannot_begin_another_header(
+    door: Door, value: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-name", value)]})
+        await send({"type": "http.response.body", "body": b"body"})
+
+    door.app = app
+    assert (await exchange(door, GET)).startswith(b"HTTP/1.1 500 ")
+    assert "application failed" in caplog.text
+
+
 @pytest.mark.parametrize("how", ["raises", "returns"])
 async def test_a_broken_answer_never_looks_whole(
     door: Door, how: str, caplog: pytest.LogCaptureFixture

@@ -37,16 +37,25 @@ class Sniffed(msgspec.Struct):
 _SNIFF = msgspec.json.Decoder(Sniffed)
 
 
+_LONGEST_MODEL = 256
+"""As in the contract."""
+
+
 def sniff(body: bytes) -> Sniffed:
     """Read the model and the stream switch. Raises RequestInvalid."""
     try:
-        return _SNIFF.decode(body)
+        sniffed = _SNIFF.decode(body)
     except msgspec.ValidationError as error:
         message = str(error)
         raise RequestInvalid(message, violations=(Violation("body", message),)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"the body is not JSON: {error}"
         raise RequestInvalid(message, violations=(Violation("body", message),)) from None
+    # The name goes into headers, logs and the books.
+    if not 0 < len(sniffed.model) <= _LONGEST_MODEL or not sniffed.model.isprintable():
+        message = f"must be 1 to {_LONGEST_MODEL} printable characters"
+        raise RequestInvalid(f"model: {message}", violations=(Violation("model", message),))
+    return sniffed
 
 
 class Decoded:

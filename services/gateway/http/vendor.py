@@ -21,7 +21,7 @@ from services.gateway.http.endpoints import Decoded, VendorEndpoint, sniff
 from services.gateway.http.exchange import Exchange
 from services.gateway.http.timeout import grpc_timeout
 from services.gateway.ports import Piece
-from services.gateway.servicers.completion import served_model
+from services.gateway.servicers.completion import header_text, served_model
 from services.runtime.context import Principal
 from services.runtime.errors import LlmhubError
 from services.runtime.status import to_message
@@ -131,7 +131,7 @@ class VendorCall:
         """Return the headers that say who answered and what was lost on the way."""
         headers = {"x-request-id": self._request_id, "request-id": self._request_id}
         if self._ask is not None:
-            headers["x-llmhub-model"] = served_model(self._ask) or self._ask.model
+            headers["x-llmhub-model"] = header_text(served_model(self._ask) or self._ask.model)
         if text := _warnings(warnings):
             headers["x-llmhub-warnings"] = text
         return headers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import grpc.aio
 
@@ -26,6 +27,7 @@ from services.runtime.interceptors.handlers import REQUEST_ID_KEY
 from services.runtime.status import to_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_PLAIN: Final = "".join(map(chr, range(0x20, 0x7F)))
 
 
 class CompletionServicer(CompletionServiceServicer):
@@ -147,6 +149,11 @@ def served_model(ask: Ask) -> str:
     return f"{last.provider}/{last.model}"
 
 
+def header_text(text: str) -> str:
+    """Return text that may stand in a header: what is not printable ASCII is percent-encoded, as in an address."""
+    return text if text.isascii() and text.isprintable() else quote(text, safe=_PLAIN)
+
+
 def _broken(sequence: int, error: LlmhubError, ask: Ask) -> StreamEvent:
     finished = Finished(complete=False, error=to_message(error), decision=ask.decision)
     return StreamEvent(sequence=sequence, frame=sequence, finished=finished)
@@ -154,7 +161,8 @@ def _broken(sequence: int, error: LlmhubError, ask: Ask) -> StreamEvent:
 
 def trail(context: Context, ask: Ask) -> None:
     """Name the call in the trailers, as refused calls are named by the interceptors."""
-    context.set_trailing_metadata(((REQUEST_ID_KEY, ask.request_id), ("x-llmhub-model", served_model(ask))))
+    model = header_text(served_model(ask))
+    context.set_trailing_metadata(((REQUEST_ID_KEY, ask.request_id), ("x-llmhub-model", model)))
 
 
 def _unexpected() -> LlmhubError:
