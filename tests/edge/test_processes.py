@@ -163,11 +163,14 @@ def test_one_machine_with_workers(hub: Installation) -> None:
     hub.until_ready()
     assert_every_door_works(hub)
     assert_pages_go_on_at_any_worker(hub)
-    # A worker that is killed is replaced, and calls that had not started go to the other one meanwhile.
+    # A worker that is killed is replaced, and calls go to the other one meanwhile. The one call that may be on its way
+    # into the dying socket is lost: nobody can tell whether it had started, and a second generation would cost money.
     (worker,) = (pid for pid in children(hub.processes[0].pid) if "worker-0" in command_of(pid))
     os.kill(worker, 9)
-    assert [hub.chat().status_code for _ in range(30)] == [200] * 30
-    hub.recorded(33)
+    statuses = [hub.chat().status_code for _ in range(30)]
+    assert statuses[1:] == [200] * 29
+    assert statuses[0] in {200, 503}
+    hub.recorded(3 + statuses.count(200))
     assert hub.stop() == [0]
 
 
