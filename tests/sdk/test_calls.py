@@ -59,6 +59,8 @@ async def test_without_a_key_none_is_sent(fake: FakeServer) -> None:
 
 
 async def test_the_deadline_ends_a_whole_answer(client: Client, fake: FakeServer) -> None:
+    fake.script = [ANSWER]
+    await client.generate(ASKED)  # connecting is not what is timed here
     fake.script = [Hang()]
     with pytest.raises(DeadlineExceeded):
         await client.generate(ASKED, timeout=0.3)
@@ -66,12 +68,14 @@ async def test_the_deadline_ends_a_whole_answer(client: Client, fake: FakeServer
 
 
 async def test_the_deadline_ends_a_stream(client: Client, fake: FakeServer) -> None:
+    fake.script = [ANSWER]
+    await client.generate(ASKED)
     fake.script = [Hang()]
     with pytest.raises(DeadlineExceeded):
         await client.stream(ASKED, timeout=0.3).collect()
     fake.script = [sent(*whole("a")[:3]), Hang()]
     with pytest.raises(StreamBroken) as caught:
-        await client.stream(ASKED, timeout=0.3).collect()
+        await client.stream(ASKED, timeout=1.0).collect()
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     await asyncio.wait_for(fake.left.wait(), 10)
 
