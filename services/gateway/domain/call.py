@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from llmhub.provider.v1.provider_service_pb2 import Progress
 from llmhub.route.v1.route_service_pb2 import Needs, Target
 from llmhub.types.v1.route_pb2 import Decision
+from llmhub.usage.v1.metering_service_pb2 import Intent
 from services.gateway.domain.payload import Payload
+from services.gateway.domain.trace import Trace
 from services.runtime.context import Principal
 from services.runtime.errors import LlmhubError
 
@@ -32,8 +34,13 @@ class Ask:
     """Bytes of the input, from which its tokens are guessed."""
     payload: Callable[[Target], Payload]
     deadline: float | None = None
-    decision: Decision = field(default_factory=Decision)
+    trace: Trace = field(default_factory=Trace)
     """Filled in while the call runs."""
+
+    @property
+    def decision(self) -> Decision:
+        """How the call was routed, as far as it has come."""
+        return self.trace.decision(self.request_id, self.model)
 
 
 @dataclass(slots=True)
@@ -46,12 +53,15 @@ class AttemptState:
     started_at: float
     began: float
     progress: Progress = field(default_factory=Progress)
+    intent: Intent | None = None
     first_token: float | None = None
     marked_at: float = 0.0
     marked_characters: int = 0
     final: bool = True
     """No other target is left."""
     sent: bool = False
+    answered: bool = False
+    """A first piece has come."""
     committed: bool = False
     finished: bool = False
     told: bool = False

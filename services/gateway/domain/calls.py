@@ -10,6 +10,7 @@ from typing import Any
 from llmhub.types.v1.access_pb2 import Scope
 from llmhub.types.v1.route_pb2 import Decision
 from services.gateway.domain.call import Ask, RunningCall
+from services.gateway.domain.trace import Trace
 from services.runtime.context import Principal
 from services.runtime.errors import (
     Cancelled,
@@ -31,7 +32,7 @@ class Calls:
         self._max_running = max_running
         self._kept_decisions = kept_decisions
         self._running: dict[str, RunningCall] = {}
-        self._recent: OrderedDict[str, tuple[str, Decision]] = OrderedDict()
+        self._recent: OrderedDict[str, tuple[str, str, Trace]] = OrderedDict()
         self._background: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,8 +64,6 @@ class Calls:
         if ask.request_id in self._running:
             message = f"a call with request id {ask.request_id} is running"
             raise RequestIdConflict(message, request_id=ask.request_id)
-        ask.decision.request_id = ask.request_id
-        ask.decision.requested_model = ask.model
         call = RunningCall(ask, asyncio.current_task())
         self._running[ask.request_id] = call
         self._idle.clear()
@@ -78,7 +77,7 @@ class Calls:
         if call.timer is not None:
             call.timer.cancel()
         del self._running[call.ask.request_id]
-        self._recent[call.ask.request_id] = (call.ask.principal.key_id, call.ask.decision)
+        self._recent[call.ask.request_id] = _notes_of(call.ask)
         if len(self._recent) > self._kept_decisions:
             self._recent.popitem(last=False)
         if not self._running:
@@ -94,14 +93,13 @@ class Calls:
     def decision(self, request_id: str, principal: Principal) -> Decision:
         """Return the decision of a running or recent call of this principal. Raises RequestNotFound."""
         call = self._running.get(request_id)
-        owner, decision = (
-            (call.ask.principal.key_id, call.ask.decision)
-            if call is not None
-            else self._recent.get(request_id, ("", None))
-        )
-        if decision is None or not _owns(principal, owner):
+        found = _notes_of(call.ask) if call is not None else self._recent.get(request_id)
+        if found is None:
             raise _not_found(request_id)
-        return decision
+        owner, model, trace = found
+        if not _owns(principal, owner):
+            raise _not_found(request_id)
+        return trace.decision(request_id, model)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work that must outlive its call; drain waits for it."""
@@ -130,6 +128,11 @@ class Calls:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("work after a call failed", exc_info=error)
+
+
+def _notes_of(ask: Ask) -> tuple[str, str, Trace]:
+    """Whose call it is, the model asked for, and its trace: what is kept of a call without its payload."""
+    return ask.principal.key_id, ask.model, ask.trace
 
 
 def _owns(principal: Principal, key_id: str) -> bool:

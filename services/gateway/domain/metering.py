@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from llmhub.provider.v1.provider_service_pb2 import Progress
 from llmhub.types.v1.error_pb2 import ErrorReason
-from llmhub.types.v1.route_pb2 import AttemptRecord, Outcome
+from llmhub.types.v1.route_pb2 import (
+    OUTCOME_ABORTED_CLIENT,
+    OUTCOME_ABORTED_SERVER,
+    OUTCOME_NOT_SENT,
+    OUTCOME_OK,
+    OUTCOME_UPSTREAM_ERROR,
+    Outcome,
+)
 from llmhub.types.v1.usage_pb2 import Measure, Usage
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent
 from services.gateway.domain.call import Ask, AttemptState
@@ -20,7 +27,6 @@ from services.runtime.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from services.runtime.status import to_message
 
 _CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for text in the common vocabularies; every figure made from it is marked as estimated."""
@@ -60,19 +66,19 @@ def outcome_of(error: BaseException | None) -> Outcome.ValueType:
     """Classify the end of an attempt. None: it went well; anything that is no error of ours: the caller left."""
     match error:
         case None:
-            return Outcome.OUTCOME_OK
+            return OUTCOME_OK
         case ShuttingDown():
-            return Outcome.OUTCOME_ABORTED_SERVER
+            return OUTCOME_ABORTED_SERVER
         case Cancelled() | DeadlineExceeded():
-            return Outcome.OUTCOME_ABORTED_CLIENT
+            return OUTCOME_ABORTED_CLIENT
         case LlmhubError() if isinstance(error, _NEVER_SENT):
-            return Outcome.OUTCOME_NOT_SENT
+            return OUTCOME_NOT_SENT
         case UpstreamTimeout() if error.metadata.get("phase") == "connect":
-            return Outcome.OUTCOME_NOT_SENT
+            return OUTCOME_NOT_SENT
         case LlmhubError():
-            return Outcome.OUTCOME_UPSTREAM_ERROR
+            return OUTCOME_UPSTREAM_ERROR
         case _:
-            return Outcome.OUTCOME_ABORTED_CLIENT
+            return OUTCOME_ABORTED_CLIENT
 
 
 def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
@@ -80,11 +86,11 @@ def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
 
     A provider that failed before any content charges nothing; an attempt that never left costs nothing.
     """
-    if outcome == Outcome.OUTCOME_NOT_SENT:
+    if outcome == OUTCOME_NOT_SENT:
         return Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
-    if outcome == Outcome.OUTCOME_OK and progress.HasField("usage"):
+    if outcome == OUTCOME_OK and progress.HasField("usage"):
         return progress.usage
-    if outcome == Outcome.OUTCOME_UPSTREAM_ERROR and not progress.content:
+    if outcome == OUTCOME_UPSTREAM_ERROR and not progress.content:
         return (
             progress.usage
             if progress.HasField("usage")
@@ -121,9 +127,9 @@ def _filled(ask: Ask, progress: Progress) -> Usage:
 
 def finish(ask: Ask, attempt: AttemptState, error: BaseException | None, ended: float) -> Finish:
     """Write down how the attempt ended; `ended` is on the loop's clock."""
-    outcome = outcome_of(error) if attempt.sent else Outcome.OUTCOME_NOT_SENT
+    outcome = outcome_of(error) if attempt.sent else OUTCOME_NOT_SENT
     out = Finish(
-        intent=intent(ask, attempt),
+        intent=attempt.intent or intent(ask, attempt),
         outcome=outcome,
         usage=usage_of(ask, attempt.progress, outcome),
         provider_model=attempt.progress.provider_model,
@@ -133,21 +139,4 @@ def finish(ask: Ask, attempt: AttemptState, error: BaseException | None, ended: 
     out.duration.FromNanoseconds(int((ended - attempt.began) * 1e9))
     if attempt.first_token is not None:
         out.first_token.FromNanoseconds(int((attempt.first_token - attempt.began) * 1e9))
-    return out
-
-
-def record(attempt: AttemptState, end: Finish, error: BaseException | None) -> AttemptRecord:
-    """Describe the attempt in the call's decision record."""
-    out = AttemptRecord(
-        attempt_id=attempt.attempt_id,
-        provider=attempt.target.provider,
-        model=attempt.target.model,
-        started_at=end.intent.started_at,
-        duration=end.duration,
-        outcome=end.outcome,
-    )
-    if end.HasField("first_token"):
-        out.first_token.CopyFrom(end.first_token)
-    if isinstance(error, LlmhubError):
-        out.error.CopyFrom(to_message(error))
     return out

@@ -15,7 +15,6 @@ from http import HTTPStatus
 
 from llmhub.provider.v1.provider_service_pb2 import Progress, RelayResponse, TimeLimits
 from llmhub.route.v1.route_service_pb2 import PlanRequest, ReportOutcomeRequest, Target
-from llmhub.types.v1.route_pb2 import Decision
 from llmhub.usage.v1.metering_service_pb2 import ProgressMark
 from services.gateway.domain import failover, metering
 from services.gateway.domain.abandoned import read_on
@@ -23,11 +22,12 @@ from services.gateway.domain.call import Ask, AttemptState, RunningCall
 from services.gateway.domain.calls import Calls
 from services.gateway.domain.payload import Payload, Relay, Whole
 from services.gateway.domain.progress import absorb, held_bytes
+from services.gateway.domain.trace import Ended
 from services.gateway.ports import Budgets, Limiter, Meter, Piece, Providers, Router
 from services.runtime.clock import Clock
 from services.runtime.errors import LlmhubError, NoTarget, UpstreamFailed, UpstreamProtocol
 from services.runtime.ids import new_id
-from services.runtime.status import from_message
+from services.runtime.status import from_message, to_message
 
 _BACKSTOP_SECONDS = 1.0
 _MARK_SECONDS = 2.0
@@ -73,13 +73,14 @@ class Pipeline:
         """Yield the answer's pieces. Close the generator to leave; it must be used by one task."""
         call = self.calls.start(ask)
         try:
-            step = _Steps(call.ask.decision)
+            trace = ask.trace
+            trace.began = self._clock.monotonic()
             admission = await self._limiter.admit(ask.principal, ask.model, metering.tokens(ask.input_size))
-            step.done("admit")
+            self._reached("admit", ask)
             try:
                 plan = await self._router.plan(_plan_request(ask))
-                call.ask.decision.MergeFrom(plan.decision)
-                step.done("plan")
+                trace.planned = plan.decision
+                self._reached("plan", ask)
                 async with aclosing(self._attempts(call, plan.targets)) as pieces:
                     async for piece in pieces:
                         yield piece
@@ -150,7 +151,7 @@ class Pipeline:
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
-                    self._observe(attempt, piece)
+                    self._observe(call, attempt, piece)
                     if (error := _reported(piece)) is not None:
                         await self._take_report(call, attempt, piece, error)
                     elif attempt.progress.complete:
@@ -189,13 +190,15 @@ class Pipeline:
     async def _intend(self, call: RunningCall, attempt: AttemptState) -> None:
         """Return when the intent is durable; from then on the attempt counts as sent."""
         try:
-            await self._meter.intent(attempt.attempt_id, metering.intent(call.ask, attempt))
+            attempt.intent = metering.intent(call.ask, attempt)
+            await self._meter.intent(attempt.attempt_id, attempt.intent)
         except asyncio.CancelledError as left:
             # The record may become durable all the same.
             self.calls.later(self._finish(call, attempt, call.ended_by or left))
             raise
         self._meter.sent(attempt.attempt_id)
         attempt.sent = True
+        self._reached("intent", call.ask)
 
     def _commits(self, attempt: AttemptState, held: list[Piece]) -> bool:
         progress = attempt.progress
@@ -203,9 +206,12 @@ class Pipeline:
             return True
         return held_bytes(held) > self._rules.commit_buffer_bytes
 
-    def _observe(self, attempt: AttemptState, piece: Piece) -> None:
+    def _observe(self, call: RunningCall, attempt: AttemptState, piece: Piece) -> None:
         progress = piece.progress
         absorb(attempt.progress, progress)
+        if not attempt.answered:
+            attempt.answered = True
+            self._reached("attempt", call.ask)
         now = self._clock.monotonic()
         if attempt.first_token is None and progress.content:
             attempt.first_token = attempt.marked_at = now
@@ -225,35 +231,24 @@ class Pipeline:
             return
         attempt.finished = True
         end = metering.finish(call.ask, attempt, error, self._clock.monotonic())
-        call.ask.decision.attempts.append(metering.record(attempt, end, error))
+        failure = to_message(error) if isinstance(error, LlmhubError) else None
+        call.ask.trace.attempts.append(Ended(attempt.attempt_id, end, failure))
         report = ReportOutcomeRequest(
             attempt_id=attempt.attempt_id,
             provider=attempt.target.provider,
             model=attempt.target.model,
             outcome=end.outcome,
             duration=end.duration,
+            error=failure,
         )
         if end.HasField("first_token"):
             report.first_token.CopyFrom(end.first_token)
-        record = call.ask.decision.attempts[-1]
-        if record.HasField("error"):
-            report.error.CopyFrom(record.error)
         self._router.report(report)
         await self._meter.finish(attempt.attempt_id, end)
+        self._reached("finish", call.ask)
 
-
-class _Steps:
-    """Writes the time of each step into the decision record."""
-
-    def __init__(self, decision: Decision) -> None:
-        self._decision = decision
-        self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
-
-    def done(self, step: str) -> None:
-        now = self._loop.time()
-        self._decision.steps.add(step=step).duration.FromNanoseconds(int((now - self._last) * 1e9))
-        self._last = now
+    def _reached(self, step: str, ask: Ask) -> None:
+        ask.trace.steps.append((step, self._clock.monotonic()))
 
 
 def _plan_request(ask: Ask) -> PlanRequest:

@@ -10,6 +10,9 @@ from services.gateway.ports import Piece
 
 def absorb(total: Progress, news: Progress) -> None:
     """Take over what is set in `news`; see llmhub.provider.v1.Progress."""
+    if not total.ByteSize():
+        total.CopyFrom(news)
+        return
     if news.content:
         total.content = True
     if news.complete:

@@ -12,7 +12,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_WATCH_AFTER = 0.02
+_WATCH_AFTER = 0.05
 """Seconds after which a call that still runs is worth a task that waits for the caller's hang-up."""
 
 

@@ -143,10 +143,7 @@ def deadline_of(context: Context) -> float | None:
 
 def served_model(ask: Ask) -> str:
     """Return provider/model of the last attempt, which is the one that answered."""
-    if not ask.decision.attempts:
-        return ""
-    last = ask.decision.attempts[-1]
-    return f"{last.provider}/{last.model}"
+    return ask.trace.served_by()
 
 
 def header_text(text: str) -> str:
