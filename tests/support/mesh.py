@@ -23,6 +23,8 @@ PROGRAM: Final = Path(sys.executable).with_name("llmhub")
 ADMIN_KEY: Final = "bootstrap-key-of-the-tests-0123456789abcdef"
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 20.0
+FIRST_TO_STOP: Final = ("edge", "gateway")
+"""Of a mesh of processes: what they owe goes to the others."""
 
 
 @dataclass(slots=True)
@@ -40,10 +42,14 @@ class Process:
             text[-lines:]
         )
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal if it runs."""
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+
     def stop(self) -> int:
         """Ask it to end, and return its exit status. Kills it when it does not."""
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         try:
             return self.child.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -60,6 +66,8 @@ class Mesh:
     config: Mapping[str, Any]
     port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What its processes see beside the tests' own environment."""
 
     @property
     def base_url(self) -> str:
@@ -89,7 +97,8 @@ class Mesh:
     def spawn(self, name: str, arguments: Sequence[str]) -> Process:
         """Start `llmhub` with these arguments, in a process group of its own."""
         log = self.folder / f"{name}.log"
-        environment = {**os.environ, "LLMHUB_BOOTSTRAP_KEY": ADMIN_KEY, "PYTHONUNBUFFERED": "1"}
+        own = {"LLMHUB_BOOTSTRAP_KEY": ADMIN_KEY, "PYTHONUNBUFFERED": "1", **self.environment}
+        environment = {**os.environ, **own}
         with log.open("ab") as out:
             child = subprocess.Popen(
                 [str(PROGRAM), *arguments],
@@ -109,6 +118,15 @@ class Mesh:
         self.write_config()
         common = ["--config", str(self.config_file), "--data", str(self.data), "--port", str(self.port)]
         self.spawn("up", ["up", *common, *arguments])
+        return self.wait_ready()
+
+    def serve(self, *parts: str) -> Self:
+        """Start `llmhub serve` once for each part, all at the same time, and wait until the edge is ready."""
+        self.write_config()
+        common = ["--config", str(self.config_file), "--data", str(self.data)]
+        for part in parts:
+            port = ["--port", str(self.port)] if part == "edge" else []
+            self.spawn(part.replace(" ", ""), ["serve", *part.split(), *common, *port])
         return self.wait_ready()
 
     def wait_ready(self) -> Self:
@@ -150,8 +168,13 @@ class Mesh:
         return "\n".join(process.tail() for process in self.processes)
 
     def stop(self) -> None:
-        """Stop everything. Raises AssertionError unless every process ends with 0 and leaves none behind."""
-        statuses = {process.name: process.stop() for process in reversed(self.processes)}
+        """Stop everything, callers first. Raises AssertionError unless all end with 0 and leave none behind."""
+        first = [each for name in FIRST_TO_STOP for each in self.processes if each.name == name]
+        others = [each for each in self.processes if each not in first]
+        statuses = {each.name: each.stop() for each in first}
+        for each in others:
+            each.signal(signal.SIGTERM)
+        statuses |= {each.name: each.stop() for each in others}
         left = [process for process in self.processes if _group_lives(process.child.pid)]
         for process in left:
             os.killpg(process.child.pid, signal.SIGKILL)

@@ -78,4 +78,6 @@ def configuration(replay: Replay, *, closed_port: int, origins: tuple[str, ...] 
         "log": {"format": "json"},
         "grace_seconds": 5,
         "gateway": {"durability": "normal"},
+        # Tests of failover count on the order of targets, however often the first one has failed before.
+        "router": {"failures_to_cool_down": 1000},
     }
