@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from llmhub.provider.v1.provider_service_pb2 import Progress
 from llmhub.types.v1.error_pb2 import ErrorReason
 from llmhub.types.v1.route_pb2 import (
@@ -88,7 +90,7 @@ def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
     """
     if outcome == OUTCOME_NOT_SENT:
         return Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
-    if outcome == OUTCOME_OK and progress.HasField("usage"):
+    if outcome == OUTCOME_OK and _tells_tokens(progress.usage):
         return progress.usage
     if outcome == OUTCOME_UPSTREAM_ERROR and not progress.content:
         return (
@@ -97,6 +99,14 @@ def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
             else Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
         )
     return _filled(ask, progress)
+
+
+def _tells_tokens(usage: Usage) -> bool:
+    """Tell whether a provider's usage has counts at all; one that makes no sense arrives here without any."""
+    return any(usage.HasField(name) for name in _COUNTS)
+
+
+_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens")
 
 
 def usage_so_far(progress: Progress) -> Usage:

@@ -30,3 +30,9 @@ def test_other_names_are_taken_as_they_are(model: str) -> None:
 )
 def test_a_name_stands_in_a_header_as_printable_ascii(text: str, header: str) -> None:
     assert header_text(text) == header
+
+
+def test_a_body_of_endless_depth_is_the_callers_fault() -> None:
+    depth = 100_000
+    with pytest.raises(RequestInvalid, match="nested"):
+        sniff(b'{"model":"p/x","tools":' + b"[" * depth + b"]" * depth + b"}")

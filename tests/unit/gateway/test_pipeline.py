@@ -64,6 +64,16 @@ async def test_the_providers_own_usage_is_taken_as_it_is() -> None:
     assert finish.usage == usage
 
 
+async def test_usage_without_counts_is_no_usage() -> None:
+    nonsense = Usage(measure=Measure.MEASURE_VENDOR, provider_json='{"prompt_tokens":"3"}')
+    made, meter, _ = pipeline({"a": [text("hello"), end(Progress(usage=nonsense))]})
+    await collect(made, ask(PAYLOAD))
+    (finish,) = meter.finishes.values()
+    assert finish.usage.measure == Measure.MEASURE_ESTIMATED
+    assert (finish.usage.input_tokens, finish.usage.output_tokens) == (100, 2)
+    assert finish.usage.provider_json == nonsense.provider_json
+
+
 @pytest.mark.parametrize("before", [[], [opening()]])
 async def test_failover_inside_the_commit_window_shows_only_the_second_answer(before: list[Piece]) -> None:
     made, meter, providers = pipeline(
