@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
-from services.mesh.config import SIM, UNSET, Config, ModelEntry
+from services.mesh.config import SIM, UNSET, Config, ModelEntry, ProviderModel
 
 KeyPath = tuple[str | int, ...]
 Found = Iterator[tuple[KeyPath, str, str]]
 """Where, what is wrong, what to do."""
+
+_POSTGRESQL: Final = "postgresql+psycopg://"
 
 
 def faults_of(config: Config) -> Found:
     """Yield every fault."""
     yield from _models(config)
     yield from _providers(config)
+    yield from _facts(config)
+    yield from _database(config)
     yield from _files(config)
 
 
@@ -58,6 +64,47 @@ def _providers(config: Config) -> Found:
         url = provider.base_url
         if url and not UNSET.search(url) and not url.startswith(("http://", "https://")):
             yield ("providers", name, "base_url"), "is no HTTP address", "begin it with http:// or https://"
+
+
+def _facts(config: Config) -> Found:
+    """What is declared of models, in words that the router knows: others would never match anything."""
+    declared: dict[KeyPath, ModelEntry | ProviderModel] = {
+        ("models", name): entry for name, entry in config.models.items()
+    }
+    for name, provider in config.providers.items():
+        if isinstance(provider.models, dict):
+            models = provider.models.items()
+            declared |= {("providers", name, "models", model): facts for model, facts in models if facts}
+    for place, facts in declared.items():
+        for field in ("capabilities", "modalities", "input_modalities", "output_modalities"):
+            given: tuple[str, ...] | None = getattr(facts, field)
+            if given:
+                known = _known_words(field)
+                yield from (
+                    ((*place, field, index), f"{word!r} is not known", f"known: {', '.join(sorted(known))}")
+                    for index, word in enumerate(given)
+                    if word not in known
+                )
+
+
+def _known_words(field: str) -> frozenset[str]:
+    # Imported only for files that declare models: it brings the contract along.
+    from services.router import convert
+
+    return convert.CAPABILITY_NAMES if field == "capabilities" else convert.MODALITY_NAMES
+
+
+def _database(config: Config) -> Found:
+    if not config.database:
+        return
+    if not config.database.startswith((_POSTGRESQL, "sqlite:///")):
+        yield ("database",), "is no address of a database", f"begin it with {_POSTGRESQL}"
+    elif config.database.startswith(_POSTGRESQL) and find_spec("psycopg") is None:
+        yield (
+            ("database",),
+            "the driver is not installed",
+            "install psycopg[binary] into llmhub's environment",
+        )
 
 
 def _files(config: Config) -> Found:

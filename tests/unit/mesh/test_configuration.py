@@ -1,5 +1,6 @@
 """The configuration file: defaults, environment, what is not configured, and every fault with its place."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,31 @@ edge: {tls: {cert: no.pem, key: no.pem}}
         "/llmhub.yaml:9: edge.tls.cert: there is no file no.pem; check the path",
         "/llmhub.yaml:9: edge.tls.key: there is no file no.pem; check the path",
     ]
+
+
+def test_words_that_would_never_match_are_faults(tmp_path: Path) -> None:
+    text = """
+providers:
+  lab: {dialect: openai, base_url: "http://x", models: {m: {capabilities: [toools]}, n: }}
+models:
+  lab/k: {modalities: [text, txt]}
+"""
+    found = faults(tmp_path, text)
+    assert [line.partition("; ")[0] for line in found] == [
+        "/llmhub.yaml:5: models.lab/k.modalities[1]: 'txt' is not known",
+        "/llmhub.yaml:3: providers.lab.models.m.capabilities[0]: 'toools' is not known",
+    ]
+    assert "tools" in found[1]
+
+
+def test_a_database_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    assert faults(tmp_path, "database: mysql://user:s3cret@host/name") == [
+        "/llmhub.yaml:1: database: is no address of a database; begin it with postgresql+psycopg://"
+    ]
+    if find_spec("psycopg") is None:
+        (found,) = faults(tmp_path, "database: postgresql+psycopg://user:s3cret@host/name")
+        assert found.startswith("/llmhub.yaml:1: database: the driver is not installed")
+        assert "s3cret" not in found
 
 
 def test_secrets_are_in_no_fault_and_in_no_representation(tmp_path: Path) -> None:
