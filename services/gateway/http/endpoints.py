@@ -48,6 +48,9 @@ def sniff(body: bytes) -> Sniffed:
     except msgspec.ValidationError as error:
         message = str(error)
         raise RequestInvalid(message, violations=(Violation("body", message),)) from None
+    except RecursionError:
+        message = "the body is nested too deeply"
+        raise RequestInvalid(message, violations=(Violation("body", message),)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"the body is not JSON: {error}"
         raise RequestInvalid(message, violations=(Violation("body", message),)) from None

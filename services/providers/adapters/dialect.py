@@ -45,6 +45,7 @@ class DialectAdapter:
         self._count = count
         self._embedding = embedding
         self._headers = {"content-type": "application/json", **credentials.headers(account)}
+        self._erase = credentials.eraser(account)
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
@@ -97,9 +98,10 @@ class DialectAdapter:
         if not request.stream:
             limits.whole()
         async with self._post(route.path, headers, body.body, limits) as answer:
+            self._refuse_redirect(answer)
             head = pb.RelayHead(status=answer.status, headers=_passed(answer.headers))
             if answer.status >= 400:
-                data = await answer.read()
+                data = self._erase(await answer.read())
                 head.error.CopyFrom(self._failure(answer, data))
                 yield pb.RelayResponse(head=head, data=data)
                 return
@@ -173,8 +175,15 @@ class DialectAdapter:
         return deadlines(self._account.limits, attempt.limits, asyncio.get_running_loop().time())
 
     async def _refuse_failure(self, answer: Answer) -> None:
+        self._refuse_redirect(answer)
         if answer.status >= 400:
-            raise from_message(self._failure(answer, await answer.read()))
+            raise from_message(self._failure(answer, self._erase(await answer.read())))
+
+    def _refuse_redirect(self, answer: Answer) -> None:
+        if 300 <= answer.status < 400:
+            name = self._account.name
+            text = f"{name} sent a redirect, which is not followed: check its base_url"
+            raise UpstreamProtocol(text, provider=name)
 
     def _failure(self, answer: Answer, body: bytes) -> Error:
         failure = to_message(self._chat.decode_error(answer.status, answer.headers, body))

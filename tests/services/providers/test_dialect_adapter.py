@@ -11,9 +11,17 @@ from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.types.v1.content_pb2 import Message, Part, Role
 from services.providers.app import adapter_for
+from services.providers.credentials import eraser
 from services.providers.domain.adapter import Adapter
 from services.providers.settings import Account, Limits, ProvidersSettings
-from services.runtime.errors import LlmhubError, ProviderNotConfigured, UpstreamFailed, UpstreamTimeout
+from services.runtime.errors import (
+    LlmhubError,
+    ProviderNotConfigured,
+    UpstreamFailed,
+    UpstreamProtocol,
+    UpstreamTimeout,
+)
+from services.runtime.status import to_message
 from tests.support import faults
 from tests.support.replay import Replay, upstream_key
 
@@ -132,3 +140,40 @@ async def test_a_provider_without_its_key_says_what_is_missing(provider: Replay)
         with pytest.raises(ProviderNotConfigured, match="CLAUDE_KEY"):
             await adapter.generate(pb.GenerateRequest(attempt=attempt(), request=question()))
     assert not provider.journal.since()
+
+
+async def test_a_provider_that_quotes_its_key_does_not_tell_it_to_the_caller(
+    provider: Replay, adapter: Adapter
+) -> None:
+    key = upstream_key("claude")
+    quoting = {"type": "error", "error": {"type": "authentication_error", "message": f"no such key: {key}"}}
+    provider.answer("claude", "m", faults.answer(401, quoting))
+    (relayed,) = await relay(adapter, {})
+    assert key not in str(relayed)
+    assert b"no such key: ***" in relayed.data
+    with pytest.raises(LlmhubError) as refused:
+        await adapter.generate(pb.GenerateRequest(attempt=attempt(), request=question()))
+    assert key not in str(to_message(refused.value))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_redirect_is_an_answer_that_makes_no_sense(
+    provider: Replay, adapter: Adapter, stream: bool
+) -> None:
+    provider.answer("claude", "m", faults.redirect("http://127.0.0.1:9/elsewhere"))
+    with pytest.raises(UpstreamProtocol, match="redirect"):
+        await relay(adapter, {}, stream=stream)
+    with pytest.raises(UpstreamProtocol, match="redirect"):
+        await adapter.generate(pb.GenerateRequest(attempt=attempt(), request=question()))
+
+
+def test_short_values_and_absent_keys_erase_nothing() -> None:
+    plain = Account(name="p", dialect="openai", headers={"x-version": SecretStr("2024-1")})
+    assert eraser(plain)(b"version 2024-1") == b"version 2024-1"
+    both = Account(
+        name="p",
+        dialect="openai",
+        api_key=SecretStr("0123456789"),
+        headers={"authorization": SecretStr("Token 0123456789abc")},
+    )
+    assert eraser(both)(b"0123456789abc, 0123456789; Token") == b"***, ***; Token"
