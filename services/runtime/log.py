@@ -75,12 +75,8 @@ def configure(level: str = "INFO", stream: TextIO | None = None, *, console: boo
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        library = logging.getLogger(name)
-        library.handlers.clear()
-        library.propagate = True
     # Envoy writes the access log; libraries say too much below a warning.
-    for name in ("uvicorn.access", "aiohttp.access", "alembic", "asyncio", "grpc"):
+    for name in ("aiohttp.access", "alembic", "asyncio", "grpc"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

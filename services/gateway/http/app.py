@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ class Door:
             await self._health(exchange, path)
             return
         endpoint = ENDPOINTS.get(path)
+        listed = path == "/v1/models" or path.startswith("/v1/models/")
         if endpoint is not None and exchange.method == "POST":
             token = _token(exchange)
             principal = await self._authenticator.authenticate(token)
@@ -86,13 +88,20 @@ class Door:
                 self._pipeline, self._max_body_bytes
             )
             return
-        if exchange.method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/")):
+        if listed and exchange.method in {"GET", "HEAD"}:
             token = _token(exchange)
             body = await self._catalog.answer(path, token)
             await exchange.answer(200, {**_JSON, "x-request-id": request_id}, body)
             return
-        message = f"there is no {exchange.method} {path}"
-        raise OperationUnsupported(message, operation=f"{exchange.method} {path}")
+        error = OperationUnsupported(
+            f"there is no {exchange.method} {path}", operation=f"{exchange.method} {path}"
+        )
+        if endpoint is None and not listed:
+            raise error
+        # SDKs try a 501 again; a wrong method stays wrong.
+        answer = dialect_of(path).encode_error(error, request_id)
+        allow = "GET, HEAD" if listed else "POST"
+        await exchange.answer(HTTPStatus.METHOD_NOT_ALLOWED, {**answer.headers, "allow": allow}, answer.body)
 
     async def _health(self, exchange: Exchange, path: str) -> None:
         """Answer the probes: live while the process runs, ready while it takes calls."""
