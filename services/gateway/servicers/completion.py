@@ -121,9 +121,8 @@ def ask_of(
 ) -> Ask:
     """Build the pipeline's question out of a gRPC request."""
     kind = Operation.OPERATION_GENERATE if operation == "generate" else Operation.OPERATION_COUNT_TOKENS
-
     return Ask(
-        request_id=request.request_id or ambient.request_id.get(),
+        request_id=request_id_of(request.request_id),
         principal=caller(),
         model=request.model,
         operation=operation,
@@ -133,6 +132,13 @@ def ask_of(
         payload=payload,
         deadline=deadline_of(context),
     )
+
+
+def request_id_of(chosen: str) -> str:
+    """Return the id the caller chose in the request, else the call's; logs and refusals name the same one."""
+    if chosen:
+        ambient.request_id.set(chosen)
+    return chosen or ambient.request_id.get()
 
 
 def deadline_of(context: Context) -> float | None:

@@ -13,8 +13,7 @@ from llmhub.route.v1.route_service_pb2 import Needs, Operation
 from services.gateway.domain.call import Ask
 from services.gateway.domain.payload import Embed, Whole
 from services.gateway.domain.pipeline import Pipeline
-from services.gateway.servicers.completion import caller, deadline_of, served_model, trail
-from services.runtime import context as ambient
+from services.gateway.servicers.completion import caller, deadline_of, request_id_of, served_model, trail
 from services.runtime.errors import InternalError
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,7 +28,7 @@ class EmbeddingServicer(EmbeddingServiceServicer):
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
         """Return one vector per input."""
         ask = Ask(
-            request_id=request.request_id or ambient.request_id.get(),
+            request_id=request_id_of(request.request_id),
             principal=caller(),
             model=request.model,
             operation="embed",
