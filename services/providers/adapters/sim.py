@@ -71,6 +71,8 @@ class SimAdapter:
                 if script.orders.fail and deltas >= script.orders.fail_after:
                     raise script.orders.failure()
                 deltas += 1
+            elif script.orders.fail and event.HasField("candidate_finish"):
+                raise script.orders.failure()
             progress = observe((event,), characters)
             characters = progress.output_characters
             yield pb.GenerateStreamResponse(events=[event], progress=progress)

@@ -48,8 +48,8 @@ class Orders:
     """What the simulator was told, by the model's name or in the request's metadata.
 
     `sim_delay_ms`: wait before each word. `sim_words`: answer so many words. `sim_fail`: a key of FAILURES.
-    `sim_fail_after`: fail after so many words of a stream instead of at once. The models `slow`, `fail` and `broken`
-    have their orders in their names, for callers whose dialect carries no metadata.
+    `sim_fail_after`: fail after so many words of a stream, or at its end, instead of at once. The models `slow`, `fail`
+    and `broken` have their orders in their names, for callers whose dialect carries no metadata.
     """
 
     delay: float = 0.0

@@ -12,8 +12,8 @@ from services.providers.settings import Account
 from services.runtime.errors import UpstreamFailed, UpstreamRateLimited
 
 
-def question(model: str, **metadata: str) -> pb.GenerateStreamRequest:
-    message = Message(role=Role.ROLE_USER, parts=[Part(text="one two three four")])
+def question(model: str, text: str = "one two three four", **metadata: str) -> pb.GenerateStreamRequest:
+    message = Message(role=Role.ROLE_USER, parts=[Part(text=text)])
     request = GenerateRequest(model=f"sim/{model}", messages=[message], metadata=metadata)
     return pb.GenerateStreamRequest(attempt=pb.Attempt(attempt_id="a", model=model), request=request)
 
@@ -31,6 +31,12 @@ async def words_before_the_end(request: pb.GenerateStreamRequest) -> tuple[list[
 async def test_broken_breaks_off_after_two_words() -> None:
     words, error = await words_before_the_end(question("broken"))
     assert words == ["one ", "two "]
+    assert isinstance(error, UpstreamFailed)
+
+
+async def test_a_short_answer_breaks_off_too() -> None:
+    words, error = await words_before_the_end(question("broken", "one"))
+    assert words == ["one"]
     assert isinstance(error, UpstreamFailed)
 
 
