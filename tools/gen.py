@@ -1,4 +1,4 @@
-"""Generates everything under gen/, the SDK's messages and the tests' own stubs; `--check` only compares."""
+"""Generates gen/, the SDK's messages, the tests' own stubs and tables of docs/; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ class Step:
     writes: str
     needs: tuple[str, ...]
     run: Callable[[Path], None]
+    whole: bool = True
+    """Nothing else is in that folder: what the generator does not write is left over."""
 
 
 def proto_files(root: Path, *, with_services_only: bool = False) -> list[str]:
@@ -142,6 +144,11 @@ def install_node_tools() -> None:
         call(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
 
 
+def docs(out: Path) -> None:
+    """In a process of its own, which sees the Python that was just generated."""
+    call([sys.executable, "-m", "tools.contract_docs", str(out)])
+
+
 def openapi(out: Path) -> None:
     files = contract_files(with_services_only=True)
     if not files:
@@ -179,12 +186,15 @@ STEPS = (
     Step("SDK messages", "sdk/python/llmhub_client/_generated", (), sdk_messages),
     Step("TypeScript", "gen/web", ("node", "npm"), typescript),
     Step("OpenAPI", "gen/openapi", ("go",), openapi),
+    Step("tables of the documentation", "docs", (), docs, whole=False),
 )
 
 
-def differences(expected: Path, actual: Path) -> Iterator[str]:
-    """Paths that are missing, left over or different in `actual`, relative to both."""
+def differences(expected: Path, actual: Path, *, whole: bool = True) -> Iterator[str]:
+    """Paths that are missing, left over (if `whole`) or different in `actual`, relative to both."""
     fresh, present = file_names(expected), file_names(actual)
+    if not whole:
+        present &= fresh
     for name in sorted(fresh | present):
         if name not in present:
             yield f"missing  {name}"
@@ -199,9 +209,9 @@ def file_names(folder: Path) -> set[str]:
     return {file.relative_to(folder).as_posix() for file in files}
 
 
-def replace(source: Path, target: Path) -> None:
+def replace(source: Path, target: Path, *, whole: bool = True) -> None:
     """Makes `target` equal to `source`, touching only what differs."""
-    for line in list(differences(source, target)):
+    for line in list(differences(source, target, whole=whole)):
         kind, name = line.split(maxsplit=1)
         if kind == "stale":
             (target / name).unlink()
@@ -221,8 +231,8 @@ def run_step(step: Step, *, check: bool) -> list[str]:
         out = Path(folder)
         step.run(out)
         if check:
-            return [f"{step.writes}: {line}" for line in differences(out, target)]
-        replace(out, target)
+            return [f"{step.writes}: {line}" for line in differences(out, target, whole=step.whole)]
+        replace(out, target, whole=step.whole)
         return []
 
 
