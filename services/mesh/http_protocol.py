@@ -142,19 +142,23 @@ class HttpProtocol(asyncio.Protocol):
 
     def finished(self, exchange: _Exchange) -> None:
         """The exchange is over; the next one may run."""
-        self._running = None
-        if self._ending or not exchange.keep_alive or not exchange.heard:
-            # Bytes of a request that nobody reads would be taken for the next request.
+        if self._ending or not exchange.keep_alive:
+            self._running = None
             self.transport.close()
             return
         self.transport.resume_reading()
+        if not exchange.heard:
+            # It was answered before its body had come. Closing here would cut off what the edge is still sending, and
+            # the next call that it sends after it; the rest is read and dropped instead.
+            return
+        self._running = None
         if self._waiting:
             self._run(self._waiting.popleft())
 
     def end(self) -> None:
         """Close as soon as the running exchange is over."""
         self._ending = True
-        if self._running is None:
+        if self._running is None or self._running.answered:
             self.transport.close()
 
     @property
@@ -189,6 +193,7 @@ class _Exchange:
         self._chunked = False
         self._mute = scope["method"] == "HEAD"
         self._done = False
+        self._returned = False
 
     async def run(self, app: AsgiApp) -> None:
         """Have the application answer. A broken answer ends the connection, so that it cannot look whole."""
@@ -201,6 +206,7 @@ class _Exchange:
 
     def _end(self) -> None:
         if self._done:
+            self._returned = True
             self._protocol.finished(self)
         elif self._gone:
             pass
@@ -210,8 +216,15 @@ class _Exchange:
         else:
             self._transport.abort()
 
+    @property
+    def answered(self) -> bool:
+        """Whether the answer is out and its application has returned."""
+        return self._returned
+
     def arrived(self, body: bytes) -> None:
         """Take a piece of the request's body."""
+        if self._done:
+            return
         self._body.append(body)
         self._size += len(body)
         if self._size > _HIGH_WATER and not self._paused:
@@ -222,7 +235,10 @@ class _Exchange:
     def arrived_whole(self) -> None:
         """Note that the request has ended."""
         self.heard = True
-        self._wake()
+        if self._returned:
+            self._protocol.finished(self)
+        else:
+            self._wake()
 
     def left(self) -> None:
         """Note that the other side is gone."""
