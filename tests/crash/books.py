@@ -23,7 +23,7 @@ from tests.support.mesh import Mesh
 
 _REQUEST_ID: Final = re.compile(rb"call ([0-9a-f-]{36})")
 _CHARACTERS_PER_TOKEN: Final = 4
-_MOST_LOOKS: Final = 150
+_MOST_LOOKS: Final = 200
 
 
 async def rows_of(mesh: Mesh) -> list[UsageRecord]:
@@ -60,7 +60,7 @@ class Evidence:
 
 
 async def settled(mesh: Mesh, evidence: Evidence) -> list[UsageRecord]:
-    """Return the rows when all that must come have come, or nothing more comes."""
+    """Return the rows when all that must come have come, or when a process that starts again has had its time."""
     rows: list[UsageRecord] = []
     quiet = 0
     for number in range(_MOST_LOOKS):
@@ -72,7 +72,7 @@ async def settled(mesh: Mesh, evidence: Evidence) -> list[UsageRecord]:
             fresh = []  # billing may still be starting
         quiet = quiet + 1 if len(fresh) == len(rows) else 0
         rows = fresh
-        if quiet > 2 and (quiet > 25 or not list(_missing(evidence, rows))):
+        if quiet > 2 and not list(_missing(evidence, rows)):
             break
         await asyncio.sleep(0.1)  # the books are asked until they have everything
     return rows
