@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import grpc.aio
 
@@ -25,6 +26,9 @@ from services.gateway.servicers.embedding import EmbeddingServicer
 from services.gateway.settings import GatewaySettings
 from services.runtime.clock import SystemClock
 from services.runtime.service import Channels, Hosted, Registry
+
+_ABORT_SECONDS = 1.0
+"""How long calls take at most to end once they were told to."""
 
 _FLUSH_SECONDS = 5.0
 """How long a draining gateway waits for billing's ack. What is not acked stays in the outbox for the next start."""
@@ -78,6 +82,13 @@ async def build(
                 await calls.drain()
             finally:
                 calls.abort()
+
+        async def settle() -> None:
+            # What the end of the grace cut off is booked and shipped like all else.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ABORT_SECONDS):
+                    await calls.drain()
             await outbox.flush(_FLUSH_SECONDS)
 
+        stack.push_async_callback(settle)
         yield Hosted(register=register, drain=drain, leave=calls.leave, http=door)

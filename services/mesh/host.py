@@ -45,8 +45,10 @@ class Host:
         for hosted in self.hosted.values():
             if hosted.leave is not None:
                 hosted.leave()
-        draining = [asyncio.create_task(self.server.drain(grace, notice=self.notice))]
-        await asyncio.sleep(self.notice)
+        notice = min(self.notice, grace / 2)
+        grace -= notice
+        draining = [asyncio.create_task(self.server.drain(grace, notice=notice))]
+        await asyncio.sleep(notice)
         # The gateway ends its calls before those that it calls are told; auth ends watches that gateways hold.
         for name in reversed(SERVICES):
             service = self.hosted.get(name)

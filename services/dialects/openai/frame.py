@@ -150,10 +150,11 @@ def _fill_element(element: Any, candidate: int, values: Values) -> Any:
         event = values.take(candidate, kind)
         return encode_content_part(event.block_start.part) if event is not None else None
     chunks = element.get("thinking") if isinstance(element, dict) else None
-    if isinstance(chunks, list) and chunks and chunks[0].get("text") == REASONING_HOLE:
+    first = chunks[0] if isinstance(chunks, list) and chunks else None
+    if isinstance(first, dict) and first.get("text") == REASONING_HOLE:
         event = values.take(candidate, "reasoning")
         text = event.block_delta.text if event is not None else ""
-        return {**element, "thinking": [{**chunks[0], "text": text}]}
+        return {**element, "thinking": [{**first, "text": text}]}
     return element
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ class OpenAIStreamEncoder:
         self._written_frame = -1
         self._kinds: dict[tuple[int, int], str] = {}
         self._calls: dict[int, dict[int, int]] = {}
+        self._annotations: Counter[int] = Counter()
         self._usage: Usage | None = None
         self._failed = False
         self._usage_sent = False
@@ -202,7 +204,12 @@ class OpenAIStreamEncoder:
                 return {"tool_calls": [{"index": index, "function": {"arguments": delta.arguments}}]}
             case "citation":
                 annotation = encode_annotation(delta.citation)
-                return {"annotations": [annotation]} if annotation is not None else {}
+                if annotation is None:
+                    return {}
+                # OpenAI's SDK adds list entries of deltas up by their index and fails without one.
+                index = self._annotations[delta.candidate]
+                self._annotations[delta.candidate] += 1
+                return {"annotations": [{"index": index, **annotation}]}
             case "data":
                 return {"audio": {"data": encode_base64(delta.data)}}
             case "transcript":

@@ -53,7 +53,7 @@ def _cluster(plan: EdgePlan, name: str, addresses: tuple[str, ...]) -> dict[str,
 def _watching(name: str) -> dict[str, Any]:
     """Find out which process takes calls; with a single one there is nothing to choose."""
     check: dict[str, Any] = {
-        "timeout": "1s",
+        "timeout": "3s",
         "interval": "0.5s",
         "no_traffic_interval": "0.5s",
         "unhealthy_threshold": 2,
@@ -74,7 +74,8 @@ def _watching(name: str) -> dict[str, Any]:
             "enforcing_local_origin_success_rate": 0,
             "max_ejection_percent": 66,
         },
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # When none looks well, all are tried: a machine that is too busy to answer a probe may still answer a call.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
     }
 
 

@@ -115,7 +115,9 @@ async def test_an_early_error_reaches_a_writer(connect: Connect) -> None:
 
     with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
         await soon(write_until_refused())
-    assert (await failure(call)).code() is Code.RESOURCE_EXHAUSTED
+    # On a busy machine grpc.aio may lose the status to a write that is on its way: then it says INTERNAL.
+    lost = {Code.INTERNAL} if connect.transport == "grpc" else set()
+    assert (await failure(call)).code() in {Code.RESOURCE_EXHAUSTED, *lost}
 
 
 async def test_a_failing_request_iterator_cancels_the_call(connect: Connect) -> None:
