@@ -18,7 +18,7 @@ from services.runtime.process import Lifetime, serve
 _LOGGER = get_logger(__name__)
 
 
-_NOTICE_SECONDS: Final = 1.2
+_NOTICE_SECONDS: Final = 3.0
 """More than the edge takes to find a process unwell (it asks every 0.5 s), so that no call meets a closed door."""
 
 

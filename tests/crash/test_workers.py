@@ -39,9 +39,6 @@ async def test_each_attempt_is_booked_once(scene: Scene) -> None:
     assert Outcome.OUTCOME_CRASHED in {row.outcome for row in rows}
 
 
-@pytest.mark.xfail(
-    reason="now and then a call still meets a draining worker and is answered 503", strict=False
-)
 @pytest.mark.parametrize("scene", [0], indirect=True, ids=["restart"])
 async def test_a_restart_loses_no_call_that_had_not_started(scene: Scene) -> None:
     await _up(scene)
