@@ -34,6 +34,8 @@ class Process:
     name: str
     child: subprocess.Popen[bytes]
     log: Path
+    told: bool = False
+    """It has been asked to end; a second time would mean at once."""
 
     def tail(self, lines: int = 60) -> str:
         """Return the end of the log, for a failure's message."""
@@ -42,14 +44,15 @@ class Process:
             text[-lines:]
         )
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal if it runs."""
-        if self.child.poll() is None:
-            self.child.send_signal(number)
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, once."""
+        if not self.told and self.child.poll() is None:
+            self.told = True
+            self.child.send_signal(signal.SIGTERM)
 
     def stop(self) -> int:
         """Ask it to end, and return its exit status. Kills it when it does not."""
-        self.signal(signal.SIGTERM)
+        self.ask_to_end()
         try:
             return self.child.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -173,7 +176,7 @@ class Mesh:
         others = [each for each in self.processes if each not in first]
         statuses = {each.name: each.stop() for each in first}
         for each in others:
-            each.signal(signal.SIGTERM)
+            each.ask_to_end()
         statuses |= {each.name: each.stop() for each in others}
         left = [process for process in self.processes if _group_lives(process.child.pid)]
         for process in left:
