@@ -1,14 +1,13 @@
 """Who may call what: the contract's `access` option of every method, and what a key holds."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from llmhub.types.v1 import access_pb2
 from services.runtime.context import Principal
 from services.runtime.errors import ModelDenied, ScopeDenied
+from services.runtime.patterns import covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +98,10 @@ def require(principal: Principal, scope: int) -> None:
 
 def may_use_model(principal: Principal, model: str) -> bool:
     """Whether one of the key's patterns matches the whole name; a key without patterns may use every model."""
-    return not principal.models or _matcher(principal.models).fullmatch(model) is not None
+    return not principal.models or any(covers(pattern, model) for pattern in principal.models)
 
 
 def require_model(principal: Principal, model: str) -> None:
     """Raise ModelDenied unless the caller may use the model."""
     if not may_use_model(principal, model):
         raise ModelDenied("this key may not use the model", model=model)
-
-
-@lru_cache(maxsize=4096)
-def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    # Runs of stars are one star: else a pattern of stars alone could take forever.
-    parts = (".*".join(map(re.escape, re.split(r"\*+", pattern))) for pattern in patterns)
-    return re.compile("|".join(parts), re.DOTALL)

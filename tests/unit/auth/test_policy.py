@@ -10,12 +10,12 @@ from services.auth.domain.policy import (
     OPERATOR,
     Grant,
     Scope,
-    covers,
     require_may_change,
     require_may_end,
     require_may_give,
 )
 from services.runtime.errors import ScopeDenied
+from services.runtime.patterns import covers
 
 MANAGER = Grant(frozenset({Scope.INFERENCE, Scope.KEYS_MANAGE}))
 INFERENCE = Grant(frozenset({Scope.INFERENCE}))
