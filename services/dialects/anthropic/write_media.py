@@ -126,7 +126,8 @@ def _data_url(url: str) -> tuple[bytes, str] | None:
     data = unquote_to_bytes(body)
     if "base64" in parameters:
         try:
-            data = binascii.a2b_base64(data)
+            # Lenient decoding would skip what it does not know and send another image, or none.
+            data = binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
         except binascii.Error:
             return None
     return data, mime_type

@@ -46,9 +46,9 @@ def _reload(path: Path, load: Callable[[], T], apply: Callable[[T], None]) -> No
 
 
 def _stamp(path: Path) -> Stamp:
-    """What tells one state of the file from another; None while it is away, as in the middle of being replaced."""
+    """What tells one state of the file from another; None while it is away or empty, as while being replaced."""
     try:
         found = os.stat(path)  # noqa: PTH116 - once a second, without an object each time
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return (found.st_mtime_ns, found.st_ino, found.st_size) if found.st_size else None

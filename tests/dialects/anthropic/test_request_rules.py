@@ -276,3 +276,20 @@ def test_counting_leaves_out_what_does_not_count() -> None:
     written = codec.encode_count_request(request(text), "m")
     assert set(json.loads(written.body)) == {"model", "messages", "tools", "output_config"}
     assert written.warnings == ()
+
+
+@pytest.mark.parametrize("broken", ["data:image/png;base64,@@@", "data:image/png;base64,iVBORw0KGgo-_w=="])
+def test_an_image_that_cannot_be_decoded_is_sent_as_it_is_and_not_as_another(broken: str) -> None:
+    body, _ = encoded(
+        f'messages {{ role: ROLE_USER parts {{ media {{ kind: MEDIA_KIND_IMAGE url: "{broken}" }} }} }}'
+    )
+    (image,) = body["messages"][0]["content"]
+    assert image["source"] == {"type": "url", "url": broken}
+
+
+def test_an_image_may_be_written_in_lines() -> None:
+    url = "data:image/png;base64,iVBO\\nRw0K"
+    body, _ = encoded(
+        f'messages {{ role: ROLE_USER parts {{ media {{ kind: MEDIA_KIND_IMAGE url: "{url}" }} }} }}'
+    )
+    assert body["messages"][0]["content"][0]["source"]["data"] == "iVBORw0K"

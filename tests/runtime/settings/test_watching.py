@@ -81,3 +81,13 @@ async def test_a_file_that_is_still_being_written_is_left_alone(
     monkeypatch.setattr(watching, "_stamp", stamp)
     await until(lambda: watched.loads)
     assert looks >= len(states)
+
+
+async def test_an_empty_file_is_a_file_that_is_being_written(watched: Watched, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.yaml"
+    empty.touch()
+    assert watching._stamp(empty) is None
+    watched.path.write_text("")
+    watched.path.write_text("second")
+    await until(lambda: watched.applied)
+    assert watched.applied == ["second"]
