@@ -76,7 +76,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UPSTREAM_PROTOCOL: _ErrorReason.ValueType  # 24
     """The provider's answer could not be understood. {"provider": "openai"}"""
     ERROR_REASON_STREAM_INTERRUPTED: _ErrorReason.ValueType  # 25
-    """The answer broke off after content was delivered. {"provider": "openai", "events": "17"}"""
+    """The answer broke off after content was delivered. {"provider": "openai", "cause": "UPSTREAM_TIMEOUT"}"""
     ERROR_REASON_NO_TARGET: _ErrorReason.ValueType  # 26
     """No target of the alias can serve this call. Details in the decision record."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 27
@@ -159,7 +159,7 @@ ERROR_REASON_UPSTREAM_REJECTED: ErrorReason.ValueType  # 23
 ERROR_REASON_UPSTREAM_PROTOCOL: ErrorReason.ValueType  # 24
 """The provider's answer could not be understood. {"provider": "openai"}"""
 ERROR_REASON_STREAM_INTERRUPTED: ErrorReason.ValueType  # 25
-"""The answer broke off after content was delivered. {"provider": "openai", "events": "17"}"""
+"""The answer broke off after content was delivered. {"provider": "openai", "cause": "UPSTREAM_TIMEOUT"}"""
 ERROR_REASON_NO_TARGET: ErrorReason.ValueType  # 26
 """No target of the alias can serve this call. Details in the decision record."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 27

@@ -329,7 +329,7 @@ export enum ErrorReason {
   UPSTREAM_PROTOCOL = 24,
 
   /**
-   * The answer broke off after content was delivered. {"provider": "openai", "events": "17"}
+   * The answer broke off after content was delivered. {"provider": "openai", "cause": "UPSTREAM_TIMEOUT"}
    *
    * @generated from enum value: ERROR_REASON_STREAM_INTERRUPTED = 25;
    */

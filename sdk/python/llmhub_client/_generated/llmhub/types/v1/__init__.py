@@ -202,7 +202,7 @@ class ErrorReason(betterproto2.Enum):
 
     STREAM_INTERRUPTED = 25
     """
-    The answer broke off after content was delivered. {"provider": "openai", "events": "17"}
+    The answer broke off after content was delivered. {"provider": "openai", "cause": "UPSTREAM_TIMEOUT"}
     """
 
     NO_TARGET = 26
