@@ -81,7 +81,7 @@ def _relay_request(attempt: pb.Attempt, payload: Relay) -> pb.RelayRequest:
         endpoint=payload.endpoint,
         body=payload.body,
         stream=payload.stream,
-        headers=payload.headers,
+        headers=payload.headers or None,
         query=payload.query,
     )
 

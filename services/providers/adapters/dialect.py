@@ -99,27 +99,35 @@ class DialectAdapter:
             limits.whole()
         async with self._post(route.path, headers, body.body, limits) as answer:
             self._refuse_redirect(answer)
-            head = pb.RelayHead(status=answer.status, headers=_passed(answer.headers))
+            first = pb.RelayResponse()
+            first.head.status = answer.status
+            _pass(answer.headers, first.head)
             if answer.status >= 400:
-                data = self._erase(await answer.read())
-                head.error.CopyFrom(self._failure(answer, data))
-                yield pb.RelayResponse(head=head, data=data)
+                first.data = data = self._erase(await answer.read())
+                first.head.error.CopyFrom(self._failure(answer, data))
+                yield first
                 return
             if request.stream and "text/event-stream" in answer.headers.get("content-type", ""):
-                stream = self._relay_stream(answer, head, request, limits, hide=body.hide_usage)
+                stream = self._relay_stream(answer, first, request, limits, hide=body.hide_usage)
                 async with aclosing(stream) as messages:
                     async for piece in messages:
                         yield piece
                 return
-            data = await answer.read()
-            progress = self._chat.relay_answer(data, request.endpoint)
-            yield pb.RelayResponse(head=head, data=data, progress=progress)
+            first.data = data = await answer.read()
+            first.progress.CopyFrom(self._chat.relay_answer(data, request.endpoint))
+            yield first
 
     async def _relay_stream(
-        self, answer: Answer, head: pb.RelayHead, request: pb.RelayRequest, limits: Deadlines, *, hide: bool
+        self,
+        answer: Answer,
+        message: pb.RelayResponse,
+        request: pb.RelayRequest,
+        limits: Deadlines,
+        *,
+        hide: bool,
     ) -> AsyncGenerator[pb.RelayResponse, None]:
+        """Yield the stream's pieces; `message` is the first one, with the head."""
         tap = self._chat.relay_tap(request.endpoint, hide_usage=hide)
-        message = pb.RelayResponse(head=head)
         complete = False
         async for data in answer.chunks():
             passed = tap.feed(data)
@@ -239,12 +247,10 @@ class DialectAdapter:
         return OperationUnsupported(text, provider=self._account.name, operation=what)
 
 
-def _passed(headers: Mapping[str, str]) -> dict[str, str]:
-    out: dict[str, str] = {}
+def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:
     for name, value in headers.items():
         lower = name.lower()
         if lower in PASSED_ANSWER_HEADERS or lower.startswith(PASSED_ANSWER_PREFIXES):
-            out[lower] = value
+            head.headers[lower] = value
         elif lower in {"x-request-id", "request-id"}:
-            out["x-upstream-request-id"] = value
-    return out
+            head.headers["x-upstream-request-id"] = value

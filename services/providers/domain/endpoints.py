@@ -34,13 +34,15 @@ RELAY_ROUTES: dict[int, RelayRoute] = {
     ),
 }
 
-PASSED_ANSWER_HEADERS = (
-    "content-type",
-    "retry-after",
-    "retry-after-ms",
-    "x-should-retry",
-    "openai-processing-ms",
-    "openai-version",
+PASSED_ANSWER_HEADERS = frozenset(
+    {
+        "content-type",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "openai-processing-ms",
+        "openai-version",
+    }
 )
 """Headers of an answer that go to the caller; rate-limit headers do too, by their prefixes."""
 

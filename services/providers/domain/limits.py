@@ -36,6 +36,13 @@ class Deadlines:
 
 def deadlines(limits: Limits, wanted: TimeLimits, now: float) -> Deadlines:
     """Combine an account's limits with those wanted for this attempt; the caller's win where set."""
+    if not wanted.ByteSize():
+        return Deadlines(
+            connect=min(limits.connect, limits.total),
+            first_token_at=now + limits.first_token,
+            inter_token=limits.inter_token,
+            total_at=now + limits.total,
+        )
 
     def pick(name: str, default: float) -> float:
         if not wanted.HasField(name):  # type: ignore[arg-type]

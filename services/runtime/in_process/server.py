@@ -212,7 +212,7 @@ async def _relay(responses: Any, rpc: Rpc, context: Context) -> None:
     """Sends what the handler yields; stops it while the client is too far behind."""
     pipe = rpc.responses
     async for message in responses:
-        if rpc.ended or message is None or rpc.initial_metadata is None or pipe.is_full():
+        if rpc.ended or message is None or pipe.is_full():
             try:
                 await context.write(message)
             except BaseException as error:
@@ -220,6 +220,8 @@ async def _relay(responses: Any, rpc: Rpc, context: Context) -> None:
                 await _throw(responses, error)
                 raise
         else:
+            if rpc.initial_metadata is None:
+                rpc.send_initial_metadata(())
             pipe.push(message)
 
 
