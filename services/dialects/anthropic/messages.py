@@ -6,6 +6,7 @@ turn, writing joins what stands together. Hints keep turns apart that were apart
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -187,13 +188,16 @@ def _join(turn: JsonObject, content: str | list[Block], *, in_order: bool) -> No
     """Add content to a user's turn; tool results go before anything else, as Anthropic wants them."""
     mine: list[Block] = _as_blocks(turn["content"])
     added = _as_blocks(content)
+    turn["content"] = mine
     if in_order:
-        turn["content"] = mine + added
+        mine += added
         return
-    results = sum(_is_result(block) for block in mine)
+    # Thousands of messages may join one turn, so nothing is counted or copied again for each.
     first = [block for block in added if _is_result(block)]
-    rest = [block for block in added if not _is_result(block)]
-    turn["content"] = mine[:results] + first + mine[results:] + rest
+    if first:
+        place = bisect_left(mine, True, key=lambda block: not _is_result(block))
+        mine[place:place] = first
+    mine += [block for block in added if not _is_result(block)]
 
 
 def _as_blocks(content: str | list[Block]) -> list[Block]:
