@@ -20,9 +20,12 @@ _LOGGER = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ShipperOptions:
-    """Times in seconds. `linger_seconds` is how long a small batch waits for company."""
+    """Times in seconds. `linger_seconds` is how long a small batch waits for company.
 
-    linger_seconds: float = 0.02
+    A batch of one costs billing a transaction of its own: at 20 calls a second as much CPU as the calls themselves.
+    """
+
+    linger_seconds: float = 0.1
     batches_in_flight: int = 4
     ack_timeout: float = 10.0
     backoff_base: float = 0.1
