@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.web import harness
 from tests.support.exchanges import named, sse_events
-from tests.support.faults import Cut, Gate, answer, events
+from tests.support.faults import Cut, End, Gate, Send, Step, answer, events
 from tests.support.mesh import ADMIN_KEY, Mesh
 from tests.support.replay import Replay
 
@@ -28,16 +28,13 @@ def task(mesh: Mesh, scenario: str, model: str = "", **more: Any) -> dict[str, A
     return {"scenario": scenario, "baseUrl": mesh.base_url, "key": ADMIN_KEY, "model": model, **more}
 
 
-def gated(replay: Replay, model: str) -> tuple[list[Gate], list[str]]:
-    """Have a recorded stream answered with a gate after each of its first texts; return gates and texts."""
+def gated(replay: Replay, model: str) -> list[Gate]:
+    """Have a recorded stream answered with a gate after each of its first two texts."""
     pieces = sse_events(named("openai/026").answer)
-    head, first, second, rest = pieces[:2], pieces[2], pieces[3], pieces[4:]
     gates = [Gate(), Gate()]
-    start, *_ = events([])
-    program = [*events([*head, first])[:-1], gates[0], *events([second])[1:-1], gates[1], *events(rest)[1:]]
-    assert start == program[0]
-    replay.answer("openai", model, program)
-    return gates, []
+    early: list[Step] = [*(Send(piece) for piece in pieces[:3]), gates[0], Send(pieces[3]), gates[1]]
+    replay.answer("openai", model, events([], *early, *(Send(piece) for piece in pieces[4:]), End()))
+    return gates
 
 
 def test_unary_in_node(mesh: Mesh, replay: Replay) -> None:
@@ -52,7 +49,7 @@ def test_unary_in_node(mesh: Mesh, replay: Replay) -> None:
 
 def test_catalogue_in_node(mesh: Mesh) -> None:
     with harness.node(task(mesh, "models")) as lines:
-        assert "pair-0" in lines.next()["ids"]
+        assert "brief-pair-0" in lines.next()["ids"]
 
 
 def incremental(lines: harness.Lines, gates: list[Gate]) -> list[dict[str, Any]]:
@@ -68,7 +65,7 @@ def incremental(lines: harness.Lines, gates: list[Gate]) -> list[dict[str, Any]]
 
 
 def test_stream_in_node_is_incremental(mesh: Mesh, replay: Replay) -> None:
-    gates, _ = gated(replay, "web-stream")
+    gates = gated(replay, "web-stream")
     with harness.node(task(mesh, "stream", "openai/web-stream")) as lines:
         seen = incremental(lines, gates)
     assert [line["sequence"] for line in seen[:-1]] == sorted(line["sequence"] for line in seen[:-1])
@@ -80,7 +77,7 @@ def test_stream_in_node_is_incremental(mesh: Mesh, replay: Replay) -> None:
 def test_stream_in_a_browser_is_visible_as_it_grows(
     mesh: Mesh, replay: Replay, page_port: int, tmp_path: Path
 ) -> None:
-    gates, _ = gated(replay, "web-page")
+    gates = gated(replay, "web-page")
     with harness.page(task(mesh, "stream", "openai/web-page"), page_port, tmp_path) as lines:
         seen = incremental(lines, gates)
     texts = [line for line in seen if line["kind"] == "text"]

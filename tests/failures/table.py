@@ -63,6 +63,8 @@ class Fault:
     """brief: has short time limits; closed: nobody listens."""
     status: int | None = None
     """What the provider says; a relayed refusal goes through as it is."""
+    event: bool = False
+    """The provider says it as an event of a stream; relayed, the event goes through as it is."""
     content: bool = False
     """Content goes out first: doors say that the answer broke off."""
     retry_after: float | None = None
@@ -88,7 +90,7 @@ def error_event(dialect: str) -> bytes:
     """Return the event by which a provider says in a stream that it failed."""
     if dialect == "anthropic":
         return b"event: error\ndata: " + json.dumps(refusal(dialect, "overloaded_error")).encode() + b"\n\n"
-    return b"data: " + json.dumps(refusal(dialect, "server_error")).encode() + b"\n\n"
+    return b"data: " + json.dumps(refusal(dialect, "engine_overloaded")).encode() + b"\n\n"
 
 
 def good(dialect: str, *, stream: bool) -> Program:
@@ -177,6 +179,19 @@ FAULTS: Final = (
         "error-in-200", "UPSTREAM_FAILED", _wholes(lambda d: faults.answer(200, refusal(d, "server_error")))
     ),
     Fault("nonsense-event", "UPSTREAM_PROTOCOL", _streams(lambda _: faults.events([_NONSENSE]))),
+    Fault(
+        "error-event",
+        "UPSTREAM_OVERLOADED",
+        _streams(lambda d: faults.events([error_event(d)])),
+        event=True,
+    ),
+    Fault(
+        "error-event-in-stream",
+        "UPSTREAM_OVERLOADED",
+        _streams(lambda d: faults.events(_begun(d), _APART, Send(error_event(d)), faults.End())),
+        event=True,
+        content=True,
+    ),
     Fault(
         "stall-in-stream",
         "UPSTREAM_TIMEOUT",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.support.wire import Wire
@@ -194,12 +195,12 @@ def dripping_head(seconds: float) -> Program:
     return tuple(step for byte in head for step in (Raw(bytes([byte])), Pause(seconds)))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A named program for a table of tests."""
-
-    name: str
-    program: Program = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.name
+def gzipped(program: Program) -> Program:
+    """Return the same answer in gzip, which some servers send whatever they are asked for."""
+    head, *steps = program
+    assert isinstance(head, Head)
+    pieces = [step.data for step in steps if isinstance(step, Send)]
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    packed = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces] + [packer.flush()]
+    headers = (*head.headers, ("content-encoding", "gzip"))
+    return (Head(head.status, headers), *(Send(piece) for piece in packed if piece), End())
