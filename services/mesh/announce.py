@@ -32,8 +32,13 @@ class Farewell:
         self.steps.say(f"stopping: running calls may end within {grace:.0f} s (again Ctrl-C stops at once)")
 
 
-def ready(config: Config, url: str, key: str | None) -> str:
-    """Return the closing words: where it is, the key, and a command that works when pasted."""
+def ready(config: Config, url: str, key: str | None, *, terminal: bool) -> str:
+    """Return the closing words: where it is, the key, and a command that works when pasted.
+
+    A key that the operator has chosen is shown on a terminal only: other output is kept in somebody's logs.
+    """
+    if key is not None and config.auth.bootstrap_key is not None and not terminal:
+        key = "$LLMHUB_BOOTSTRAP_KEY"
     lines = ["", f"  ready at   {url}"]
     lines.append(
         f"  API key    {key}" if key else "  API key    as configured; make more with: llmhub keys create"
@@ -47,7 +52,7 @@ def ready(config: Config, url: str, key: str | None) -> str:
         "  try it:",
         "",
         f"curl{insecure} {url}/v1/chat/completions \\",
-        f"  -H 'authorization: Bearer {shown}' -H 'content-type: application/json' \\",
+        f'  -H "authorization: Bearer {shown}" -H "content-type: application/json" \\',
         f"  -d '{body}'",
         "",
         "  Ctrl-C stops everything.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -115,4 +116,4 @@ class Crew:
         self._steps.say("ready")
         with contextlib.suppress(BrokenPipeError):
             key = shown_key(config, self._source.places)
-            print(announce.ready(config, self._front.url, key), flush=True)
+            print(announce.ready(config, self._front.url, key, terminal=sys.stdout.isatty()), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -66,4 +67,7 @@ class Hub:
         memory.give_back()
         self._steps.say("ready")
         with contextlib.suppress(BrokenPipeError):
-            print(announce.ready(self._source.config, self._front.url, self._key), flush=True)
+            print(
+                announce.ready(self._source.config, self._front.url, self._key, terminal=sys.stdout.isatty()),
+                flush=True,
+            )

@@ -78,6 +78,20 @@ def test_the_printed_command_works_when_pasted(hub: Installation) -> None:
     assert hub.stop() == [0]
 
 
+def test_an_operators_own_key_is_not_written_into_logs(hub: Installation) -> None:
+    hub.run("up", "--port", port_of(hub))
+    hub.until_ready()
+    deadline = time.monotonic() + 20
+    while "-d '" not in (printed := (hub.folder / "up---port.out").read_text()):
+        assert time.monotonic() < deadline
+    assert KEY not in printed + hub.said()
+    command = printed[printed.index("curl ") : printed.index("  Ctrl-C")]
+    environ = {**os.environ, "LLMHUB_BOOTSTRAP_KEY": KEY}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environ)
+    assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "Hello"
+    assert hub.stop() == [0]
+
+
 def test_a_running_stream_ends_before_the_process_does(hub: Installation) -> None:
     hub.run("up", "--port", port_of(hub))
     hub.until_ready()
