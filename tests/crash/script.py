@@ -18,7 +18,6 @@ GAP: Final = 0.025
 """Seconds between two events."""
 TOKENS_IN, TOKENS_OUT = 11, 2300
 
-MODELS: Final = ("whole", "slow", "paced", "long", "sheds")
 ALIASES: Final = {
     "refused-first": ("closed/whole", "openai/whole"),
     "shed-first": ("openai/sheds", "openai/whole"),

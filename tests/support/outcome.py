@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-CLEAN = ""
-"""Reason of an answer that ended properly."""
-
 
 @dataclass(slots=True)
 class Outcome:

@@ -257,7 +257,3 @@ class OpenAIStreamDecoder:
             finished.usage.CopyFrom(self._usage)
         tail.append(StreamEvent(finished=finished))
         self._number(tail, self._frame + 1, "", events)
-
-
-def _is_prelude(value: JsonObject) -> bool:
-    return not value.get("id") and not value.get("choices") and not value.get("error")
