@@ -1,4 +1,4 @@
-"""Issue 2, item 2a: what is recorded goes through the front door by value, both ways."""
+"""What is recorded goes through the front door by value, both ways."""
 
 from __future__ import annotations
 

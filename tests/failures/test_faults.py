@@ -1,4 +1,4 @@
-"""Issue 2, item 3: every fault on every door, relayed and translated, and what is booked of it."""
+"""Every fault on every door, relayed and translated, and what is booked of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 2, item 4: a caller's cancel and deadline reach the provider's socket within 100 ms, on every door."""
+"""A caller's cancel and deadline reach the provider's socket within 100 ms, on every door."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 2, item 6: a key revoked while requests flow is refused within one second, on every door."""
+"""A key revoked while requests flow is refused within one second, on every door."""
 
 from __future__ import annotations
 

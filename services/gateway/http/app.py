@@ -29,7 +29,7 @@ _JSON = {"content-type": "application/json"}
 
 
 class Door:
-    """Serves the vendors' HTTP APIs; see design.md section 4."""
+    """Serves the vendors' HTTP APIs; see docs/decisions/0002-http-door-for-vendor-dialects.md."""
 
     def __init__(
         self,

@@ -658,7 +658,7 @@ export const ReasoningModeSchema: GenEnum<ReasoningMode> = /*@__PURE__*/
   enumDesc(file_llmhub_types_v1_generation, 1);
 
 /**
- * FinishReason says why an answer ended (providers.md section 8). May grow.
+ * FinishReason says why an answer ended. May grow.
  *
  * @generated from enum llmhub.types.v1.FinishReason
  */

@@ -431,7 +431,7 @@ class ExclusionReason(betterproto2.Enum):
 
 class FinishReason(betterproto2.Enum):
     """
-    FinishReason says why an answer ended (providers.md section 8). May grow.
+    FinishReason says why an answer ended. May grow.
     """
 
     UNSPECIFIED = 0
