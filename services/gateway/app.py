@@ -25,6 +25,7 @@ from services.gateway.servicers.completion import CompletionServicer
 from services.gateway.servicers.embedding import EmbeddingServicer
 from services.gateway.settings import GatewaySettings
 from services.runtime.clock import SystemClock
+from services.runtime.metrics import OUTBOX_DEPTH
 from services.runtime.service import Channels, Hosted, Registry
 
 _ABORT_SECONDS = 1.0
@@ -47,6 +48,7 @@ async def build(
     async with AsyncExitStack() as stack:
         options = OutboxOptions(synchronous=settings.durability)
         outbox = await stack.enter_async_context(open_outbox(settings.outbox, options))
+        stack.callback(OUTBOX_DEPTH.watch(lambda: outbox.stats().depth))
         await stack.enter_async_context(shipping(outbox, channels.to("billing")))
         router = await stack.enter_async_context(StubRouter(channels.to("router")))
         pipeline = Pipeline(

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from llmhub.types.v1 import access_pb2
 from services.runtime.context import Principal
-from services.runtime.errors import ModelDenied, ScopeDenied
+from services.runtime.errors import ScopeDenied
 from services.runtime.patterns import covers
 
 
@@ -99,9 +99,3 @@ def require(principal: Principal, scope: int) -> None:
 def may_use_model(principal: Principal, model: str) -> bool:
     """Whether one of the key's patterns matches the whole name; a key without patterns may use every model."""
     return not principal.models or any(covers(pattern, model) for pattern in principal.models)
-
-
-def require_model(principal: Principal, model: str) -> None:
-    """Raise ModelDenied unless the caller may use the model."""
-    if not may_use_model(principal, model):
-        raise ModelDenied("this key may not use the model", model=model)

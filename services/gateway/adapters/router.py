@@ -10,12 +10,15 @@ import grpc.aio
 
 from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest
 from llmhub.route.v1.route_service_pb2_grpc import RouteServiceStub
+from llmhub.types.v1.route_pb2 import Outcome
 from services.runtime.log import get_logger
+from services.runtime.metrics import UPSTREAM_ATTEMPTS
 from services.runtime.status import from_rpc_error
 
 log = get_logger(__name__)
 
 _MAX_WAITING = 10_000
+_OUTCOMES = {number: name.removeprefix("OUTCOME_").lower() for name, number in Outcome.items()}
 
 
 class StubRouter:
@@ -45,6 +48,8 @@ class StubRouter:
 
     def report(self, outcome: ReportOutcomeRequest) -> None:
         """Queue an outcome; the oldest is dropped when the router cannot be reached for long."""
+        name = _OUTCOMES.get(outcome.outcome, "unspecified")
+        UPSTREAM_ATTEMPTS.add(outcome.provider, name)
         self._waiting.append(outcome)
         self._wake.set()
 

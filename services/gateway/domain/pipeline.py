@@ -1,4 +1,4 @@
-"""The life of a call: admit, plan, reserve, intent, attempts with a commit window, finish (design.md section 6).
+"""The life of a call: admit, plan, reserve, intent, attempts with a commit window, finish.
 
 Every door ends here. The pieces of the answer come out in order; whatever goes wrong comes out as an LlmhubError, and
 nothing comes out as a clean end that is not one.
