@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from llmhub.route.v1.route_service_pb2 import ReportOutcomeRequest, ReportOutcomeResponse
 from llmhub.route.v1.route_service_pb2_grpc import RouteServiceServicer, add_RouteServiceServicer_to_server
@@ -18,7 +19,7 @@ class Listener(RouteServiceServicer):
     def __init__(self) -> None:
         self.told: asyncio.Queue[str] = asyncio.Queue()
 
-    async def ReportOutcome(self, request: ReportOutcomeRequest, context: object) -> ReportOutcomeResponse:
+    async def ReportOutcome(self, request: ReportOutcomeRequest, context: Any) -> ReportOutcomeResponse:
         self.told.put_nowait(request.attempt_id)
         return ReportOutcomeResponse()
 
