@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from llmhub.route.v1.route_service_pb2 import ReportOutcomeRequest, ReportOutcomeResponse
+from llmhub.route.v1.route_service_pb2 import (
+    ExplainRequest,
+    ExplainResponse,
+    PlanRequest,
+    PlanResponse,
+    ReportOutcomeRequest,
+    ReportOutcomeResponse,
+)
 from llmhub.route.v1.route_service_pb2_grpc import RouteServiceServicer, add_RouteServiceServicer_to_server
 from llmhub.types.v1.route_pb2 import Outcome
 from services.gateway.adapters.router import StubRouter
@@ -22,6 +29,12 @@ class Listener(RouteServiceServicer):
     async def ReportOutcome(self, request: ReportOutcomeRequest, context: Any) -> ReportOutcomeResponse:
         self.told.put_nowait(request.attempt_id)
         return ReportOutcomeResponse()
+
+    async def Plan(self, request: PlanRequest, context: Any) -> PlanResponse:
+        raise AssertionError(request)
+
+    async def Explain(self, request: ExplainRequest, context: Any) -> ExplainResponse:
+        raise AssertionError(request)
 
 
 async def test_an_outcome_is_counted_and_told_in_its_order() -> None:
