@@ -71,7 +71,8 @@ def test_a_deadline_reaches_the_service_and_is_its_to_enforce(edge: Edge) -> Non
 
         edge.grpc["gateway"].behaviours[f"{SERVICE}/Generate"] = note
         stub(b"", timeout=20)
-    assert 10 < remaining[0] <= 20
+    # grpc writes what is left with two or three digits, rounded up.
+    assert 10 < remaining[0] <= 21
 
 
 def test_rest_prints_names_defaults_and_only_known_counts(
