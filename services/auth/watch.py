@@ -111,8 +111,10 @@ class KeyFeed:
         next_beat = loop.time()
         try:
             while True:
+                # Not wait_for: before Python 3.12 it loses a cancellation that meets a nudge, and the end never comes.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), self._poll)
+                    async with asyncio.timeout(self._poll):
+                        await self._nudged.wait()
                 self._nudged.clear()
                 # Who comes during the read is served by the next one.
                 readers = frozenset(self._watchers)
