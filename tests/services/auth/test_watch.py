@@ -115,18 +115,6 @@ async def collect(messages: Any, seen: list[tuple[str, ...]]) -> None:
                 return
 
 
-@pytest.mark.parametrize("turns", range(6))
-async def test_the_feed_ends_though_it_is_nudged_at_the_same_moment(turns: int) -> None:
-    async with asyncio.timeout(5):
-        for _ in range(20):
-            async with KeyFeed(FakeKeyStore(), poll=NEVER, beat=NEVER).running() as feed:
-                for _ in range(3):
-                    await asyncio.sleep(0)
-                feed.nudge()
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-
-
 async def test_a_watcher_that_does_not_read_is_dropped_and_others_are_not() -> None:
     store = FakeKeyStore()
     feed = KeyFeed(store, poll=NEVER, beat=NEVER)
