@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from llmhub.provider.v1 import provider_check_pb2 as llmhub_dot_provider_dot_v1_dot_provider__check__pb2
 from llmhub.types.v1 import access_pb2 as llmhub_dot_types_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1llmhub/provider/v1/provider_catalog_service.proto\x12\x12llmhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cllmhub/types/v1/access.proto\"\x87\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.llmhub.provider.v1.ProviderState\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x13\n\x0bmodel_count\x18\x05 \x01(\x05\"1\n\x12GetProviderRequest\x12\x1b\n\x08provider\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"E\n\x13GetProviderResponse\x12.\n\x08provider\x18\x01 \x01(\x0b\x32\x1c.llmhub.provider.v1.Provider\"F\n\x14ListProvidersRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x15ListProvidersResponse\x12/\n\tproviders\x18\x01 \x03(\x0b\x32\x1c.llmhub.provider.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x8d\x01\n\rProviderState\x12\x1e\n\x1aPROVIDER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PROVIDER_STATE_READY\x10\x01\x12!\n\x1dPROVIDER_STATE_NOT_CONFIGURED\x10\x02\x12\x1f\n\x1bPROVIDER_STATE_COOLING_DOWN\x10\x03\x32\xda\x02\n\x16ProviderCatalogService\x12\xa6\x01\n\x0bGetProvider\x12&.llmhub.provider.v1.GetProviderRequest\x1a\'.llmhub.provider.v1.GetProviderResponse\"F\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02:\x12\x1c/api/v1/providers/{provider}Z\x1a\x12\x18/v1/providers/{provider}\x12\x96\x01\n\rListProviders\x12(.llmhub.provider.v1.ListProvidersRequest\x1a).llmhub.provider.v1.ListProvidersResponse\"0\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02$\x12\x11/api/v1/providersZ\x0f\x12\r/v1/providersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1llmhub/provider/v1/provider_catalog_service.proto\x12\x12llmhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\'llmhub/provider/v1/provider_check.proto\x1a\x1cllmhub/types/v1/access.proto\"\x87\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.llmhub.provider.v1.ProviderState\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x13\n\x0bmodel_count\x18\x05 \x01(\x05\"1\n\x12GetProviderRequest\x12\x1b\n\x08provider\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"E\n\x13GetProviderResponse\x12.\n\x08provider\x18\x01 \x01(\x0b\x32\x1c.llmhub.provider.v1.Provider\"F\n\x14ListProvidersRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x15ListProvidersResponse\x12/\n\tproviders\x18\x01 \x03(\x0b\x32\x1c.llmhub.provider.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x13TestProviderRequest\x12\x1b\n\x08provider\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"I\n\x14TestProviderResponse\x12\x31\n\x06\x63hecks\x18\x01 \x03(\x0b\x32!.llmhub.provider.v1.ProviderCheck*\x8d\x01\n\rProviderState\x12\x1e\n\x1aPROVIDER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PROVIDER_STATE_READY\x10\x01\x12!\n\x1dPROVIDER_STATE_NOT_CONFIGURED\x10\x02\x12\x1f\n\x1bPROVIDER_STATE_COOLING_DOWN\x10\x03\x32\xf2\x03\n\x16ProviderCatalogService\x12\xa6\x01\n\x0bGetProvider\x12&.llmhub.provider.v1.GetProviderRequest\x1a\'.llmhub.provider.v1.GetProviderResponse\"F\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02:\x12\x1c/api/v1/providers/{provider}Z\x1a\x12\x18/v1/providers/{provider}\x12\x96\x01\n\rListProviders\x12(.llmhub.provider.v1.ListProvidersRequest\x1a).llmhub.provider.v1.ListProvidersResponse\"0\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02$\x12\x11/api/v1/providersZ\x0f\x12\r/v1/providers\x12\x95\x01\n\x0cTestProvider\x12\'.llmhub.provider.v1.TestProviderRequest\x1a(.llmhub.provider.v1.TestProviderResponse\"2\xb2\xe1\x18\x02\x08\x05\x82\xd3\xe4\x93\x02&\"!/api/v1/providers/{provider}:test:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +39,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPROVIDERREQUEST'].fields_by_name['provider']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_LISTPROVIDERSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTPROVIDERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_TESTPROVIDERREQUEST'].fields_by_name['provider']._loaded_options = None
+  _globals['_TESTPROVIDERREQUEST'].fields_by_name['provider']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_TESTPROVIDERREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_TESTPROVIDERREQUEST'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_PROVIDERCATALOGSERVICE'].methods_by_name['GetProvider']._loaded_options = None
   _globals['_PROVIDERCATALOGSERVICE'].methods_by_name['GetProvider']._serialized_options = b'\262\341\030\002\010\002\202\323\344\223\002:\022\034/api/v1/providers/{provider}Z\032\022\030/v1/providers/{provider}'
   _globals['_PROVIDERCATALOGSERVICE'].methods_by_name['ListProviders']._loaded_options = None
   _globals['_PROVIDERCATALOGSERVICE'].methods_by_name['ListProviders']._serialized_options = b'\262\341\030\002\010\002\202\323\344\223\002$\022\021/api/v1/providersZ\017\022\r/v1/providers'
-  _globals['_PROVIDERSTATE']._serialized_start=594
-  _globals['_PROVIDERSTATE']._serialized_end=735
-  _globals['_PROVIDER']._serialized_start=163
-  _globals['_PROVIDER']._serialized_end=298
-  _globals['_GETPROVIDERREQUEST']._serialized_start=300
-  _globals['_GETPROVIDERREQUEST']._serialized_end=349
-  _globals['_GETPROVIDERRESPONSE']._serialized_start=351
-  _globals['_GETPROVIDERRESPONSE']._serialized_end=420
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=422
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=492
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=494
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=591
-  _globals['_PROVIDERCATALOGSERVICE']._serialized_start=738
-  _globals['_PROVIDERCATALOGSERVICE']._serialized_end=1084
+  _globals['_PROVIDERCATALOGSERVICE'].methods_by_name['TestProvider']._loaded_options = None
+  _globals['_PROVIDERCATALOGSERVICE'].methods_by_name['TestProvider']._serialized_options = b'\262\341\030\002\010\005\202\323\344\223\002&\"!/api/v1/providers/{provider}:test:\001*'
+  _globals['_PROVIDERSTATE']._serialized_start=787
+  _globals['_PROVIDERSTATE']._serialized_end=928
+  _globals['_PROVIDER']._serialized_start=204
+  _globals['_PROVIDER']._serialized_end=339
+  _globals['_GETPROVIDERREQUEST']._serialized_start=341
+  _globals['_GETPROVIDERREQUEST']._serialized_end=390
+  _globals['_GETPROVIDERRESPONSE']._serialized_start=392
+  _globals['_GETPROVIDERRESPONSE']._serialized_end=461
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=463
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=533
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=535
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=632
+  _globals['_TESTPROVIDERREQUEST']._serialized_start=634
+  _globals['_TESTPROVIDERREQUEST']._serialized_end=709
+  _globals['_TESTPROVIDERRESPONSE']._serialized_start=711
+  _globals['_TESTPROVIDERRESPONSE']._serialized_end=784
+  _globals['_PROVIDERCATALOGSERVICE']._serialized_start=931
+  _globals['_PROVIDERCATALOGSERVICE']._serialized_end=1429
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,11 @@ class ProviderCatalogServiceStub:
                 request_serializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.ListProvidersRequest.SerializeToString,
                 response_deserializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.ListProvidersResponse.FromString,
                 _registered_method=True)
+        self.TestProvider = channel.unary_unary(
+                '/llmhub.provider.v1.ProviderCatalogService/TestProvider',
+                request_serializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.TestProviderRequest.SerializeToString,
+                response_deserializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.TestProviderResponse.FromString,
+                _registered_method=True)
 
 
 class ProviderCatalogServiceServicer:
@@ -67,6 +72,15 @@ class ProviderCatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestProvider(self, request, context):
+        """TestProvider tries a provider: what its configuration lacks, its model list, and a call of one token, which is not booked.
+
+        The answer is OK even when checks fail: they say so. Errors: NOT_FOUND / PROVIDER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProviderCatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +93,11 @@ def add_ProviderCatalogServiceServicer_to_server(servicer, server):
                     servicer.ListProviders,
                     request_deserializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.ListProvidersRequest.FromString,
                     response_serializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.ListProvidersResponse.SerializeToString,
+            ),
+            'TestProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestProvider,
+                    request_deserializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.TestProviderRequest.FromString,
+                    response_serializer=llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.TestProviderResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +155,33 @@ class ProviderCatalogService:
             '/llmhub.provider.v1.ProviderCatalogService/ListProviders',
             llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.ListProvidersRequest.SerializeToString,
             llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.ListProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmhub.provider.v1.ProviderCatalogService/TestProvider',
+            llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.TestProviderRequest.SerializeToString,
+            llmhub_dot_provider_dot_v1_dot_provider__catalog__service__pb2.TestProviderResponse.FromString,
             options,
             channel_credentials,
             insecure,

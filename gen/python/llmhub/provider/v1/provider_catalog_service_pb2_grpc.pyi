@@ -23,6 +23,11 @@ class ProviderCatalogServiceStub:
     """
     ListProviders: _aio.UnaryUnaryMultiCallable[_provider_catalog_service_pb2.ListProvidersRequest, _provider_catalog_service_pb2.ListProvidersResponse]
     """ListProviders pages through all providers by name, the ones not configured included."""
+    TestProvider: _aio.UnaryUnaryMultiCallable[_provider_catalog_service_pb2.TestProviderRequest, _provider_catalog_service_pb2.TestProviderResponse]
+    """TestProvider tries a provider: what its configuration lacks, its model list, and a call of one token, which is not booked.
+
+    The answer is OK even when checks fail: they say so. Errors: NOT_FOUND / PROVIDER_NOT_FOUND.
+    """
 
 class ProviderCatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """ProviderCatalogService says which providers are there and how they do."""
@@ -45,5 +50,16 @@ class ProviderCatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_provider_catalog_service_pb2.ListProvidersRequest, _abc.Awaitable[_provider_catalog_service_pb2.ListProvidersResponse]],
     ) -> _abc.Awaitable[_provider_catalog_service_pb2.ListProvidersResponse]:
         """ListProviders pages through all providers by name, the ones not configured included."""
+
+    @_abc_1.abstractmethod
+    def TestProvider(
+        self,
+        request: _provider_catalog_service_pb2.TestProviderRequest,
+        context: _aio.ServicerContext[_provider_catalog_service_pb2.TestProviderRequest, _abc.Awaitable[_provider_catalog_service_pb2.TestProviderResponse]],
+    ) -> _abc.Awaitable[_provider_catalog_service_pb2.TestProviderResponse]:
+        """TestProvider tries a provider: what its configuration lacks, its model list, and a call of one token, which is not booked.
+
+        The answer is OK even when checks fail: they say so. Errors: NOT_FOUND / PROVIDER_NOT_FOUND.
+        """
 
 def add_ProviderCatalogServiceServicer_to_server(servicer: ProviderCatalogServiceServicer, server: _aio.Server) -> None: ...

@@ -25,6 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from llmhub.completion.v1 import completion_service_pb2 as llmhub_dot_completion_dot_v1_dot_completion__service__pb2
 from llmhub.embedding.v1 import embedding_service_pb2 as llmhub_dot_embedding_dot_v1_dot_embedding__service__pb2
+from llmhub.provider.v1 import provider_check_pb2 as llmhub_dot_provider_dot_v1_dot_provider__check__pb2
 from llmhub.types.v1 import access_pb2 as llmhub_dot_types_dot_v1_dot_access__pb2
 from llmhub.types.v1 import error_pb2 as llmhub_dot_types_dot_v1_dot_error__pb2
 from llmhub.types.v1 import generation_pb2 as llmhub_dot_types_dot_v1_dot_generation__pb2
@@ -32,7 +33,7 @@ from llmhub.types.v1 import stream_pb2 as llmhub_dot_types_dot_v1_dot_stream__pb
 from llmhub.types.v1 import usage_pb2 as llmhub_dot_types_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)llmhub/provider/v1/provider_service.proto\x12\x12llmhub.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a-llmhub/completion/v1/completion_service.proto\x1a+llmhub/embedding/v1/embedding_service.proto\x1a\x1cllmhub/types/v1/access.proto\x1a\x1bllmhub/types/v1/error.proto\x1a llmhub/types/v1/generation.proto\x1a\x1cllmhub/types/v1/stream.proto\x1a\x1bllmhub/types/v1/usage.proto\"\x82\x01\n\x07\x41ttempt\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12.\n\x06limits\x18\x05 \x01(\x0b\x32\x1e.llmhub.provider.v1.TimeLimits\"\xc2\x01\n\nTimeLimits\x12*\n\x07\x63onnect\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66irst_token\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0binter_token\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"w\n\x0fGenerateRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.llmhub.completion.v1.GenerateRequest\"L\n\x10GenerateResponse\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32&.llmhub.completion.v1.GenerateResponse\"}\n\x15GenerateStreamRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.llmhub.completion.v1.GenerateRequest\"v\n\x16GenerateStreamResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.llmhub.types.v1.StreamEvent\x12.\n\x08progress\x18\x02 \x01(\x0b\x32\x1c.llmhub.provider.v1.Progress\"\x89\x02\n\x0cRelayRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12.\n\x08\x65ndpoint\x18\x02 \x01(\x0e\x32\x1c.llmhub.provider.v1.Endpoint\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x0e\n\x06stream\x18\x04 \x01(\x08\x12>\n\x07headers\x18\x05 \x03(\x0b\x32-.llmhub.provider.v1.RelayRequest.HeadersEntry\x12\r\n\x05query\x18\x06 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"z\n\rRelayResponse\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1d.llmhub.provider.v1.RelayHead\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12.\n\x08progress\x18\x03 \x01(\x0b\x32\x1c.llmhub.provider.v1.Progress\"\xaf\x01\n\tRelayHead\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12;\n\x07headers\x18\x02 \x03(\x0b\x32*.llmhub.provider.v1.RelayHead.HeadersEntry\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.llmhub.types.v1.Error\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xec\x01\n\x08Progress\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x08\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.llmhub.types.v1.Usage\x12\x19\n\x11output_characters\x18\x03 \x01(\x03\x12\'\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x17.llmhub.types.v1.Finish\x12\x13\n\x0bresponse_id\x18\x05 \x01(\t\x12\x16\n\x0eprovider_model\x18\x06 \x01(\t\x12\x10\n\x08\x63omplete\x18\x07 \x01(\x08\x12%\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x16.llmhub.types.v1.Error\"z\n\x12\x43ountTokensRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.llmhub.completion.v1.GenerateRequest\"R\n\x13\x43ountTokensResponse\x12;\n\x08response\x18\x01 \x01(\x0b\x32).llmhub.completion.v1.CountTokensResponse\"p\n\x0c\x45mbedRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x32\n\x07request\x18\x02 \x01(\x0b\x32!.llmhub.embedding.v1.EmbedRequest\"E\n\rEmbedResponse\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\".llmhub.embedding.v1.EmbedResponse*\xa4\x01\n\x08\x45ndpoint\x12\x18\n\x14\x45NDPOINT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45NDPOINT_OPENAI_CHAT\x10\x01\x12\x1e\n\x1a\x45NDPOINT_OPENAI_EMBEDDINGS\x10\x02\x12\x1f\n\x1b\x45NDPOINT_ANTHROPIC_MESSAGES\x10\x03\x12#\n\x1f\x45NDPOINT_ANTHROPIC_COUNT_TOKENS\x10\x04\x32\xf9\x03\n\x0fProviderService\x12]\n\x08Generate\x12#.llmhub.provider.v1.GenerateRequest\x1a$.llmhub.provider.v1.GenerateResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12q\n\x0eGenerateStream\x12).llmhub.provider.v1.GenerateStreamRequest\x1a*.llmhub.provider.v1.GenerateStreamResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x30\x01\x12V\n\x05Relay\x12 .llmhub.provider.v1.RelayRequest\x1a!.llmhub.provider.v1.RelayResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x30\x01\x12\x66\n\x0b\x43ountTokens\x12&.llmhub.provider.v1.CountTokensRequest\x1a\'.llmhub.provider.v1.CountTokensResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12T\n\x05\x45mbed\x12 .llmhub.provider.v1.EmbedRequest\x1a!.llmhub.provider.v1.EmbedResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)llmhub/provider/v1/provider_service.proto\x12\x12llmhub.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a-llmhub/completion/v1/completion_service.proto\x1a+llmhub/embedding/v1/embedding_service.proto\x1a\'llmhub/provider/v1/provider_check.proto\x1a\x1cllmhub/types/v1/access.proto\x1a\x1bllmhub/types/v1/error.proto\x1a llmhub/types/v1/generation.proto\x1a\x1cllmhub/types/v1/stream.proto\x1a\x1bllmhub/types/v1/usage.proto\"\x82\x01\n\x07\x41ttempt\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12.\n\x06limits\x18\x05 \x01(\x0b\x32\x1e.llmhub.provider.v1.TimeLimits\"\xc2\x01\n\nTimeLimits\x12*\n\x07\x63onnect\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66irst_token\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0binter_token\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"w\n\x0fGenerateRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.llmhub.completion.v1.GenerateRequest\"L\n\x10GenerateResponse\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32&.llmhub.completion.v1.GenerateResponse\"}\n\x15GenerateStreamRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.llmhub.completion.v1.GenerateRequest\"v\n\x16GenerateStreamResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.llmhub.types.v1.StreamEvent\x12.\n\x08progress\x18\x02 \x01(\x0b\x32\x1c.llmhub.provider.v1.Progress\"\x89\x02\n\x0cRelayRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12.\n\x08\x65ndpoint\x18\x02 \x01(\x0e\x32\x1c.llmhub.provider.v1.Endpoint\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x0e\n\x06stream\x18\x04 \x01(\x08\x12>\n\x07headers\x18\x05 \x03(\x0b\x32-.llmhub.provider.v1.RelayRequest.HeadersEntry\x12\r\n\x05query\x18\x06 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"z\n\rRelayResponse\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1d.llmhub.provider.v1.RelayHead\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12.\n\x08progress\x18\x03 \x01(\x0b\x32\x1c.llmhub.provider.v1.Progress\"\xaf\x01\n\tRelayHead\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12;\n\x07headers\x18\x02 \x03(\x0b\x32*.llmhub.provider.v1.RelayHead.HeadersEntry\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.llmhub.types.v1.Error\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xec\x01\n\x08Progress\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x08\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.llmhub.types.v1.Usage\x12\x19\n\x11output_characters\x18\x03 \x01(\x03\x12\'\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x17.llmhub.types.v1.Finish\x12\x13\n\x0bresponse_id\x18\x05 \x01(\t\x12\x16\n\x0eprovider_model\x18\x06 \x01(\t\x12\x10\n\x08\x63omplete\x18\x07 \x01(\x08\x12%\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x16.llmhub.types.v1.Error\"z\n\x12\x43ountTokensRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.llmhub.completion.v1.GenerateRequest\"R\n\x13\x43ountTokensResponse\x12;\n\x08response\x18\x01 \x01(\x0b\x32).llmhub.completion.v1.CountTokensResponse\"p\n\x0c\x45mbedRequest\x12,\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1b.llmhub.provider.v1.Attempt\x12\x32\n\x07request\x18\x02 \x01(\x0b\x32!.llmhub.embedding.v1.EmbedRequest\"E\n\rEmbedResponse\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\".llmhub.embedding.v1.EmbedResponse\"/\n\x0c\x43heckRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"B\n\rCheckResponse\x12\x31\n\x06\x63hecks\x18\x01 \x03(\x0b\x32!.llmhub.provider.v1.ProviderCheck*\x90\x04\n\x08\x45ndpoint\x12\x18\n\x14\x45NDPOINT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45NDPOINT_OPENAI_CHAT\x10\x01\x12\x1e\n\x1a\x45NDPOINT_OPENAI_EMBEDDINGS\x10\x02\x12\x1f\n\x1b\x45NDPOINT_ANTHROPIC_MESSAGES\x10\x03\x12#\n\x1f\x45NDPOINT_ANTHROPIC_COUNT_TOKENS\x10\x04\x12\x1d\n\x19\x45NDPOINT_OPENAI_RESPONSES\x10\x05\x12 \n\x1c\x45NDPOINT_OPENAI_INPUT_TOKENS\x10\x06\x12\x1f\n\x1b\x45NDPOINT_OPENAI_MODERATIONS\x10\x07\x12\x1a\n\x16\x45NDPOINT_OPENAI_IMAGES\x10\x08\x12\x1a\n\x16\x45NDPOINT_OPENAI_SPEECH\x10\t\x12\"\n\x1e\x45NDPOINT_OPENAI_TRANSCRIPTIONS\x10\n\x12\x13\n\x0f\x45NDPOINT_RERANK\x10\x0b\x12\x1c\n\x18\x45NDPOINT_GEMINI_GENERATE\x10\x0c\x12 \n\x1c\x45NDPOINT_GEMINI_COUNT_TOKENS\x10\r\x12\x19\n\x15\x45NDPOINT_GEMINI_EMBED\x10\x0e\x12\x1f\n\x1b\x45NDPOINT_GEMINI_BATCH_EMBED\x10\x0f\x12\x1b\n\x17\x45NDPOINT_OPENAI_COMPACT\x10\x10\x32\xcf\x04\n\x0fProviderService\x12]\n\x08Generate\x12#.llmhub.provider.v1.GenerateRequest\x1a$.llmhub.provider.v1.GenerateResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12q\n\x0eGenerateStream\x12).llmhub.provider.v1.GenerateStreamRequest\x1a*.llmhub.provider.v1.GenerateStreamResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x30\x01\x12V\n\x05Relay\x12 .llmhub.provider.v1.RelayRequest\x1a!.llmhub.provider.v1.RelayResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x30\x01\x12\x66\n\x0b\x43ountTokens\x12&.llmhub.provider.v1.CountTokensRequest\x1a\'.llmhub.provider.v1.CountTokensResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12T\n\x05\x45mbed\x12 .llmhub.provider.v1.EmbedRequest\x1a!.llmhub.provider.v1.EmbedResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12T\n\x05\x43heck\x12 .llmhub.provider.v1.CheckRequest\x1a!.llmhub.provider.v1.CheckResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,40 +54,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDERSERVICE'].methods_by_name['CountTokens']._serialized_options = b'\262\341\030\002\020\001'
   _globals['_PROVIDERSERVICE'].methods_by_name['Embed']._loaded_options = None
   _globals['_PROVIDERSERVICE'].methods_by_name['Embed']._serialized_options = b'\262\341\030\002\020\001'
-  _globals['_ENDPOINT']._serialized_start=2320
-  _globals['_ENDPOINT']._serialized_end=2484
-  _globals['_ATTEMPT']._serialized_start=342
-  _globals['_ATTEMPT']._serialized_end=472
-  _globals['_TIMELIMITS']._serialized_start=475
-  _globals['_TIMELIMITS']._serialized_end=669
-  _globals['_GENERATEREQUEST']._serialized_start=671
-  _globals['_GENERATEREQUEST']._serialized_end=790
-  _globals['_GENERATERESPONSE']._serialized_start=792
-  _globals['_GENERATERESPONSE']._serialized_end=868
-  _globals['_GENERATESTREAMREQUEST']._serialized_start=870
-  _globals['_GENERATESTREAMREQUEST']._serialized_end=995
-  _globals['_GENERATESTREAMRESPONSE']._serialized_start=997
-  _globals['_GENERATESTREAMRESPONSE']._serialized_end=1115
-  _globals['_RELAYREQUEST']._serialized_start=1118
-  _globals['_RELAYREQUEST']._serialized_end=1383
-  _globals['_RELAYREQUEST_HEADERSENTRY']._serialized_start=1337
-  _globals['_RELAYREQUEST_HEADERSENTRY']._serialized_end=1383
-  _globals['_RELAYRESPONSE']._serialized_start=1385
-  _globals['_RELAYRESPONSE']._serialized_end=1507
-  _globals['_RELAYHEAD']._serialized_start=1510
-  _globals['_RELAYHEAD']._serialized_end=1685
-  _globals['_RELAYHEAD_HEADERSENTRY']._serialized_start=1337
-  _globals['_RELAYHEAD_HEADERSENTRY']._serialized_end=1383
-  _globals['_PROGRESS']._serialized_start=1688
-  _globals['_PROGRESS']._serialized_end=1924
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=1926
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=2048
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2050
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2132
-  _globals['_EMBEDREQUEST']._serialized_start=2134
-  _globals['_EMBEDREQUEST']._serialized_end=2246
-  _globals['_EMBEDRESPONSE']._serialized_start=2248
-  _globals['_EMBEDRESPONSE']._serialized_end=2317
-  _globals['_PROVIDERSERVICE']._serialized_start=2487
-  _globals['_PROVIDERSERVICE']._serialized_end=2992
+  _globals['_PROVIDERSERVICE'].methods_by_name['Check']._loaded_options = None
+  _globals['_PROVIDERSERVICE'].methods_by_name['Check']._serialized_options = b'\262\341\030\002\020\001'
+  _globals['_ENDPOINT']._serialized_start=2478
+  _globals['_ENDPOINT']._serialized_end=3006
+  _globals['_ATTEMPT']._serialized_start=383
+  _globals['_ATTEMPT']._serialized_end=513
+  _globals['_TIMELIMITS']._serialized_start=516
+  _globals['_TIMELIMITS']._serialized_end=710
+  _globals['_GENERATEREQUEST']._serialized_start=712
+  _globals['_GENERATEREQUEST']._serialized_end=831
+  _globals['_GENERATERESPONSE']._serialized_start=833
+  _globals['_GENERATERESPONSE']._serialized_end=909
+  _globals['_GENERATESTREAMREQUEST']._serialized_start=911
+  _globals['_GENERATESTREAMREQUEST']._serialized_end=1036
+  _globals['_GENERATESTREAMRESPONSE']._serialized_start=1038
+  _globals['_GENERATESTREAMRESPONSE']._serialized_end=1156
+  _globals['_RELAYREQUEST']._serialized_start=1159
+  _globals['_RELAYREQUEST']._serialized_end=1424
+  _globals['_RELAYREQUEST_HEADERSENTRY']._serialized_start=1378
+  _globals['_RELAYREQUEST_HEADERSENTRY']._serialized_end=1424
+  _globals['_RELAYRESPONSE']._serialized_start=1426
+  _globals['_RELAYRESPONSE']._serialized_end=1548
+  _globals['_RELAYHEAD']._serialized_start=1551
+  _globals['_RELAYHEAD']._serialized_end=1726
+  _globals['_RELAYHEAD_HEADERSENTRY']._serialized_start=1378
+  _globals['_RELAYHEAD_HEADERSENTRY']._serialized_end=1424
+  _globals['_PROGRESS']._serialized_start=1729
+  _globals['_PROGRESS']._serialized_end=1965
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=1967
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=2089
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2091
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2173
+  _globals['_EMBEDREQUEST']._serialized_start=2175
+  _globals['_EMBEDREQUEST']._serialized_end=2287
+  _globals['_EMBEDRESPONSE']._serialized_start=2289
+  _globals['_EMBEDRESPONSE']._serialized_end=2358
+  _globals['_CHECKREQUEST']._serialized_start=2360
+  _globals['_CHECKREQUEST']._serialized_end=2407
+  _globals['_CHECKRESPONSE']._serialized_start=2409
+  _globals['_CHECKRESPONSE']._serialized_end=2475
+  _globals['_PROVIDERSERVICE']._serialized_start=3009
+  _globals['_PROVIDERSERVICE']._serialized_end=3600
 # @@protoc_insertion_point(module_scope)

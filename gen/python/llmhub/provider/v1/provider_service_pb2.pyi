@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from llmhub.completion.v1 import completion_service_pb2 as _completion_service_pb2
 from llmhub.embedding.v1 import embedding_service_pb2 as _embedding_service_pb2
+from llmhub.provider.v1 import provider_check_pb2 as _provider_check_pb2
 from llmhub.types.v1 import error_pb2 as _error_pb2
 from llmhub.types.v1 import generation_pb2 as _generation_pb2
 from llmhub.types.v1 import stream_pb2 as _stream_pb2
@@ -37,6 +38,19 @@ class _EndpointEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Endpoint.Val
     ENDPOINT_OPENAI_EMBEDDINGS: _Endpoint.ValueType  # 2
     ENDPOINT_ANTHROPIC_MESSAGES: _Endpoint.ValueType  # 3
     ENDPOINT_ANTHROPIC_COUNT_TOKENS: _Endpoint.ValueType  # 4
+    ENDPOINT_OPENAI_RESPONSES: _Endpoint.ValueType  # 5
+    ENDPOINT_OPENAI_INPUT_TOKENS: _Endpoint.ValueType  # 6
+    ENDPOINT_OPENAI_MODERATIONS: _Endpoint.ValueType  # 7
+    ENDPOINT_OPENAI_IMAGES: _Endpoint.ValueType  # 8
+    ENDPOINT_OPENAI_SPEECH: _Endpoint.ValueType  # 9
+    ENDPOINT_OPENAI_TRANSCRIPTIONS: _Endpoint.ValueType  # 10
+    ENDPOINT_RERANK: _Endpoint.ValueType  # 11
+    """The shape of Cohere and Jina, which OpenAI-compatible servers share."""
+    ENDPOINT_GEMINI_GENERATE: _Endpoint.ValueType  # 12
+    ENDPOINT_GEMINI_COUNT_TOKENS: _Endpoint.ValueType  # 13
+    ENDPOINT_GEMINI_EMBED: _Endpoint.ValueType  # 14
+    ENDPOINT_GEMINI_BATCH_EMBED: _Endpoint.ValueType  # 15
+    ENDPOINT_OPENAI_COMPACT: _Endpoint.ValueType  # 16
 
 class Endpoint(_Endpoint, metaclass=_EndpointEnumTypeWrapper):
     """Endpoint is an operation of a dialect that can be relayed. May grow."""
@@ -46,6 +60,19 @@ ENDPOINT_OPENAI_CHAT: Endpoint.ValueType  # 1
 ENDPOINT_OPENAI_EMBEDDINGS: Endpoint.ValueType  # 2
 ENDPOINT_ANTHROPIC_MESSAGES: Endpoint.ValueType  # 3
 ENDPOINT_ANTHROPIC_COUNT_TOKENS: Endpoint.ValueType  # 4
+ENDPOINT_OPENAI_RESPONSES: Endpoint.ValueType  # 5
+ENDPOINT_OPENAI_INPUT_TOKENS: Endpoint.ValueType  # 6
+ENDPOINT_OPENAI_MODERATIONS: Endpoint.ValueType  # 7
+ENDPOINT_OPENAI_IMAGES: Endpoint.ValueType  # 8
+ENDPOINT_OPENAI_SPEECH: Endpoint.ValueType  # 9
+ENDPOINT_OPENAI_TRANSCRIPTIONS: Endpoint.ValueType  # 10
+ENDPOINT_RERANK: Endpoint.ValueType  # 11
+"""The shape of Cohere and Jina, which OpenAI-compatible servers share."""
+ENDPOINT_GEMINI_GENERATE: Endpoint.ValueType  # 12
+ENDPOINT_GEMINI_COUNT_TOKENS: Endpoint.ValueType  # 13
+ENDPOINT_GEMINI_EMBED: Endpoint.ValueType  # 14
+ENDPOINT_GEMINI_BATCH_EMBED: Endpoint.ValueType  # 15
+ENDPOINT_OPENAI_COMPACT: Endpoint.ValueType  # 16
 Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
 
 @_typing.final
@@ -500,3 +527,46 @@ class EmbedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EmbedResponse: _TypeAlias = EmbedResponse  # noqa: Y015
+
+@_typing.final
+class CheckRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    model: _builtins.str
+    """The model to call; empty: make no call."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckRequest: _TypeAlias = CheckRequest  # noqa: Y015
+
+@_typing.final
+class CheckResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[_provider_check_pb2.ProviderCheck]: ...
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[_provider_check_pb2.ProviderCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckResponse: _TypeAlias = CheckResponse  # noqa: Y015

@@ -63,6 +63,11 @@ class ProviderServiceStub:
                 request_serializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.Check = channel.unary_unary(
+                '/llmhub.provider.v1.ProviderService/Check',
+                request_serializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.CheckRequest.SerializeToString,
+                response_deserializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.CheckResponse.FromString,
+                _registered_method=True)
 
 
 class ProviderServiceServicer:
@@ -107,6 +112,13 @@ class ProviderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Check(self, request, context):
+        """Check tries the provider itself; see ProviderCatalogService.TestProvider. Only PROVIDER_NOT_FOUND is an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProviderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -134,6 +146,11 @@ def add_ProviderServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.EmbedRequest.FromString,
                     response_serializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.EmbedResponse.SerializeToString,
+            ),
+            'Check': grpc.unary_unary_rpc_method_handler(
+                    servicer.Check,
+                    request_deserializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.CheckRequest.FromString,
+                    response_serializer=llmhub_dot_provider_dot_v1_dot_provider__service__pb2.CheckResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -275,6 +292,33 @@ class ProviderService:
             '/llmhub.provider.v1.ProviderService/Embed',
             llmhub_dot_provider_dot_v1_dot_provider__service__pb2.EmbedRequest.SerializeToString,
             llmhub_dot_provider_dot_v1_dot_provider__service__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Check(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmhub.provider.v1.ProviderService/Check',
+            llmhub_dot_provider_dot_v1_dot_provider__service__pb2.CheckRequest.SerializeToString,
+            llmhub_dot_provider_dot_v1_dot_provider__service__pb2.CheckResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,6 +30,8 @@ class ProviderServiceStub:
     """CountTokens asks the provider to count."""
     Embed: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.EmbedRequest, _provider_service_pb2.EmbedResponse]
     """Embed makes an embedding call."""
+    Check: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.CheckRequest, _provider_service_pb2.CheckResponse]
+    """Check tries the provider itself; see ProviderCatalogService.TestProvider. Only PROVIDER_NOT_FOUND is an error."""
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     """ProviderService carries one attempt to one provider. It does not choose, fail over or meter: the gateway does.
@@ -77,5 +79,13 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_provider_service_pb2.EmbedRequest, _abc.Awaitable[_provider_service_pb2.EmbedResponse]],
     ) -> _abc.Awaitable[_provider_service_pb2.EmbedResponse]:
         """Embed makes an embedding call."""
+
+    @_abc_1.abstractmethod
+    def Check(
+        self,
+        request: _provider_service_pb2.CheckRequest,
+        context: _aio.ServicerContext[_provider_service_pb2.CheckRequest, _abc.Awaitable[_provider_service_pb2.CheckResponse]],
+    ) -> _abc.Awaitable[_provider_service_pb2.CheckResponse]:
+        """Check tries the provider itself; see ProviderCatalogService.TestProvider. Only PROVIDER_NOT_FOUND is an error."""
 
 def add_ProviderServiceServicer_to_server(servicer: ProviderServiceServicer, server: _aio.Server) -> None: ...

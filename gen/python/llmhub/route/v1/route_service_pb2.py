@@ -27,13 +27,14 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from llmhub.auth.v1 import principal_pb2 as llmhub_dot_auth_dot_v1_dot_principal__pb2
 from llmhub.model.v1 import model_service_pb2 as llmhub_dot_model_dot_v1_dot_model__service__pb2
+from llmhub.provider.v1 import provider_service_pb2 as llmhub_dot_provider_dot_v1_dot_provider__service__pb2
 from llmhub.types.v1 import access_pb2 as llmhub_dot_types_dot_v1_dot_access__pb2
 from llmhub.types.v1 import error_pb2 as llmhub_dot_types_dot_v1_dot_error__pb2
 from llmhub.types.v1 import route_pb2 as llmhub_dot_types_dot_v1_dot_route__pb2
 from llmhub.types.v1 import usage_pb2 as llmhub_dot_types_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#llmhub/route/v1/route_service.proto\x12\x0fllmhub.route.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ellmhub/auth/v1/principal.proto\x1a#llmhub/model/v1/model_service.proto\x1a\x1cllmhub/types/v1/access.proto\x1a\x1bllmhub/types/v1/error.proto\x1a\x1bllmhub/types/v1/route.proto\x1a\x1bllmhub/types/v1/usage.proto\"\xe1\x01\n\x05Needs\x12-\n\toperation\x18\x01 \x01(\x0e\x32\x1a.llmhub.route.v1.Operation\x12\x31\n\x0c\x63\x61pabilities\x18\x02 \x03(\x0e\x32\x1b.llmhub.model.v1.Capability\x12\x33\n\x10input_modalities\x18\x03 \x03(\x0e\x32\x19.llmhub.types.v1.Modality\x12\x19\n\x0cinput_tokens\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rstate_origins\x18\x05 \x03(\tB\x0f\n\r_input_tokens\"\x85\x01\n\x0bPlanRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x05needs\x18\x03 \x01(\x0b\x32\x16.llmhub.route.v1.Needs\x12,\n\tprincipal\x18\x04 \x01(\x0b\x32\x19.llmhub.auth.v1.Principal\"e\n\x0cPlanResponse\x12(\n\x07targets\x18\x01 \x03(\x0b\x32\x17.llmhub.route.v1.Target\x12+\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x19.llmhub.types.v1.Decision\"V\n\x06Target\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x03 \x01(\t\x12\x1a\n\x12\x62ills_after_cancel\x18\x04 \x01(\x08\"\xfa\x01\n\x14ReportOutcomeRequest\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12)\n\x07outcome\x18\x04 \x01(\x0e\x32\x18.llmhub.types.v1.Outcome\x12%\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x16.llmhub.types.v1.Error\x12.\n\x0b\x66irst_token\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x17\n\x15ReportOutcomeResponse\"R\n\x0e\x45xplainRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12%\n\x05needs\x18\x02 \x01(\x0b\x32\x16.llmhub.route.v1.Needs\">\n\x0f\x45xplainResponse\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x19.llmhub.types.v1.Decision*o\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_GENERATE\x10\x01\x12\x13\n\x0fOPERATION_EMBED\x10\x02\x12\x1a\n\x16OPERATION_COUNT_TOKENS\x10\x03\x32\xb9\x02\n\x0cRouteService\x12K\n\x04Plan\x12\x1c.llmhub.route.v1.PlanRequest\x1a\x1d.llmhub.route.v1.PlanResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12\x66\n\rReportOutcome\x12%.llmhub.route.v1.ReportOutcomeRequest\x1a&.llmhub.route.v1.ReportOutcomeResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12t\n\x07\x45xplain\x12\x1f.llmhub.route.v1.ExplainRequest\x1a .llmhub.route.v1.ExplainResponse\"&\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/route:explain:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#llmhub/route/v1/route_service.proto\x12\x0fllmhub.route.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ellmhub/auth/v1/principal.proto\x1a#llmhub/model/v1/model_service.proto\x1a)llmhub/provider/v1/provider_service.proto\x1a\x1cllmhub/types/v1/access.proto\x1a\x1bllmhub/types/v1/error.proto\x1a\x1bllmhub/types/v1/route.proto\x1a\x1bllmhub/types/v1/usage.proto\"\xe1\x01\n\x05Needs\x12-\n\toperation\x18\x01 \x01(\x0e\x32\x1a.llmhub.route.v1.Operation\x12\x31\n\x0c\x63\x61pabilities\x18\x02 \x03(\x0e\x32\x1b.llmhub.model.v1.Capability\x12\x33\n\x10input_modalities\x18\x03 \x03(\x0e\x32\x19.llmhub.types.v1.Modality\x12\x19\n\x0cinput_tokens\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rstate_origins\x18\x05 \x03(\tB\x0f\n\r_input_tokens\"\x85\x01\n\x0bPlanRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x05needs\x18\x03 \x01(\x0b\x32\x16.llmhub.route.v1.Needs\x12,\n\tprincipal\x18\x04 \x01(\x0b\x32\x19.llmhub.auth.v1.Principal\"e\n\x0cPlanResponse\x12(\n\x07targets\x18\x01 \x03(\x0b\x32\x17.llmhub.route.v1.Target\x12+\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x19.llmhub.types.v1.Decision\"\x84\x01\n\x06Target\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x03 \x01(\t\x12\x1a\n\x12\x62ills_after_cancel\x18\x04 \x01(\x08\x12,\n\x06relays\x18\x05 \x03(\x0e\x32\x1c.llmhub.provider.v1.Endpoint\"\xfa\x01\n\x14ReportOutcomeRequest\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12)\n\x07outcome\x18\x04 \x01(\x0e\x32\x18.llmhub.types.v1.Outcome\x12%\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x16.llmhub.types.v1.Error\x12.\n\x0b\x66irst_token\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x17\n\x15ReportOutcomeResponse\"R\n\x0e\x45xplainRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12%\n\x05needs\x18\x02 \x01(\x0b\x32\x16.llmhub.route.v1.Needs\">\n\x0f\x45xplainResponse\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x19.llmhub.types.v1.Decision*\xe2\x01\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_GENERATE\x10\x01\x12\x13\n\x0fOPERATION_EMBED\x10\x02\x12\x1a\n\x16OPERATION_COUNT_TOKENS\x10\x03\x12\x16\n\x12OPERATION_MODERATE\x10\x04\x12\x13\n\x0fOPERATION_IMAGE\x10\x05\x12\x14\n\x10OPERATION_SPEECH\x10\x06\x12\x18\n\x14OPERATION_TRANSCRIBE\x10\x07\x12\x14\n\x10OPERATION_RERANK\x10\x08\x32\xb9\x02\n\x0cRouteService\x12K\n\x04Plan\x12\x1c.llmhub.route.v1.PlanRequest\x1a\x1d.llmhub.route.v1.PlanResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12\x66\n\rReportOutcome\x12%.llmhub.route.v1.ReportOutcomeRequest\x1a&.llmhub.route.v1.ReportOutcomeResponse\"\x06\xb2\xe1\x18\x02\x10\x01\x12t\n\x07\x45xplain\x12\x1f.llmhub.route.v1.ExplainRequest\x1a .llmhub.route.v1.ExplainResponse\"&\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/route:explain:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,24 +49,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTESERVICE'].methods_by_name['ReportOutcome']._serialized_options = b'\262\341\030\002\020\001'
   _globals['_ROUTESERVICE'].methods_by_name['Explain']._loaded_options = None
   _globals['_ROUTESERVICE'].methods_by_name['Explain']._serialized_options = b'\262\341\030\002\010\002\202\323\344\223\002\032\"\025/api/v1/route:explain:\001*'
-  _globals['_OPERATION']._serialized_start=1314
-  _globals['_OPERATION']._serialized_end=1425
-  _globals['_NEEDS']._serialized_start=334
-  _globals['_NEEDS']._serialized_end=559
-  _globals['_PLANREQUEST']._serialized_start=562
-  _globals['_PLANREQUEST']._serialized_end=695
-  _globals['_PLANRESPONSE']._serialized_start=697
-  _globals['_PLANRESPONSE']._serialized_end=798
-  _globals['_TARGET']._serialized_start=800
-  _globals['_TARGET']._serialized_end=886
-  _globals['_REPORTOUTCOMEREQUEST']._serialized_start=889
-  _globals['_REPORTOUTCOMEREQUEST']._serialized_end=1139
-  _globals['_REPORTOUTCOMERESPONSE']._serialized_start=1141
-  _globals['_REPORTOUTCOMERESPONSE']._serialized_end=1164
-  _globals['_EXPLAINREQUEST']._serialized_start=1166
-  _globals['_EXPLAINREQUEST']._serialized_end=1248
-  _globals['_EXPLAINRESPONSE']._serialized_start=1250
-  _globals['_EXPLAINRESPONSE']._serialized_end=1312
-  _globals['_ROUTESERVICE']._serialized_start=1428
-  _globals['_ROUTESERVICE']._serialized_end=1741
+  _globals['_OPERATION']._serialized_start=1405
+  _globals['_OPERATION']._serialized_end=1631
+  _globals['_NEEDS']._serialized_start=377
+  _globals['_NEEDS']._serialized_end=602
+  _globals['_PLANREQUEST']._serialized_start=605
+  _globals['_PLANREQUEST']._serialized_end=738
+  _globals['_PLANRESPONSE']._serialized_start=740
+  _globals['_PLANRESPONSE']._serialized_end=841
+  _globals['_TARGET']._serialized_start=844
+  _globals['_TARGET']._serialized_end=976
+  _globals['_REPORTOUTCOMEREQUEST']._serialized_start=979
+  _globals['_REPORTOUTCOMEREQUEST']._serialized_end=1229
+  _globals['_REPORTOUTCOMERESPONSE']._serialized_start=1231
+  _globals['_REPORTOUTCOMERESPONSE']._serialized_end=1254
+  _globals['_EXPLAINREQUEST']._serialized_start=1256
+  _globals['_EXPLAINREQUEST']._serialized_end=1338
+  _globals['_EXPLAINRESPONSE']._serialized_start=1340
+  _globals['_EXPLAINRESPONSE']._serialized_end=1402
+  _globals['_ROUTESERVICE']._serialized_start=1634
+  _globals['_ROUTESERVICE']._serialized_end=1947
 # @@protoc_insertion_point(module_scope)

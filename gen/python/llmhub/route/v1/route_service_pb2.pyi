@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from llmhub.auth.v1 import principal_pb2 as _principal_pb2
 from llmhub.model.v1 import model_service_pb2 as _model_service_pb2
+from llmhub.provider.v1 import provider_service_pb2 as _provider_service_pb2
 from llmhub.types.v1 import error_pb2 as _error_pb2
 from llmhub.types.v1 import route_pb2 as _route_pb2
 from llmhub.types.v1 import usage_pb2 as _usage_pb2
@@ -35,6 +36,11 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     OPERATION_GENERATE: _Operation.ValueType  # 1
     OPERATION_EMBED: _Operation.ValueType  # 2
     OPERATION_COUNT_TOKENS: _Operation.ValueType  # 3
+    OPERATION_MODERATE: _Operation.ValueType  # 4
+    OPERATION_IMAGE: _Operation.ValueType  # 5
+    OPERATION_SPEECH: _Operation.ValueType  # 6
+    OPERATION_TRANSCRIBE: _Operation.ValueType  # 7
+    OPERATION_RERANK: _Operation.ValueType  # 8
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
     """Operation is what a call wants. May grow."""
@@ -43,6 +49,11 @@ OPERATION_UNSPECIFIED: Operation.ValueType  # 0
 OPERATION_GENERATE: Operation.ValueType  # 1
 OPERATION_EMBED: Operation.ValueType  # 2
 OPERATION_COUNT_TOKENS: Operation.ValueType  # 3
+OPERATION_MODERATE: Operation.ValueType  # 4
+OPERATION_IMAGE: Operation.ValueType  # 5
+OPERATION_SPEECH: Operation.ValueType  # 6
+OPERATION_TRANSCRIBE: Operation.ValueType  # 7
+OPERATION_RERANK: Operation.ValueType  # 8
 Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 @_typing.final
@@ -153,13 +164,18 @@ class Target(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
     BILLS_AFTER_CANCEL_FIELD_NUMBER: _builtins.int
+    RELAYS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     model: _builtins.str
     """The model as the provider names it."""
     dialect: _builtins.str
-    """The provider's wire dialect."""
+    """The wire dialect that calls from other dialects are translated to."""
     bills_after_cancel: _builtins.bool
     """The provider goes on and charges for the whole answer when its caller hangs up, so the answer is read to its end."""
+    @_builtins.property
+    def relays(self) -> _containers.RepeatedScalarFieldContainer[_provider_service_pb2.Endpoint.ValueType]:
+        """Endpoints whose bodies the provider takes as they are."""
+
     def __init__(
         self,
         *,
@@ -167,10 +183,11 @@ class Target(_message.Message):
         model: _builtins.str = ...,
         dialect: _builtins.str = ...,
         bills_after_cancel: _builtins.bool = ...,
+        relays: _abc.Iterable[_provider_service_pb2.Endpoint.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bills_after_cancel", b"bills_after_cancel", "dialect", b"dialect", "model", b"model", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bills_after_cancel", b"bills_after_cancel", "dialect", b"dialect", "model", b"model", "provider", b"provider", "relays", b"relays"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

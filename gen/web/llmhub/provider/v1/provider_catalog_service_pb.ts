@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.js";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
+import type { ProviderCheck } from "./provider_check_pb.js";
+import { file_llmhub_provider_v1_provider_check } from "./provider_check_pb.js";
 import { file_llmhub_types_v1_access } from "../../types/v1/access_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file llmhub/provider/v1/provider_catalog_service.proto.
  */
 export const file_llmhub_provider_v1_provider_catalog_service: GenFile = /*@__PURE__*/
-  fileDesc("CjFsbG1odWIvcHJvdmlkZXIvdjEvcHJvdmlkZXJfY2F0YWxvZ19zZXJ2aWNlLnByb3RvEhJsbG1odWIucHJvdmlkZXIudjEihwEKCFByb3ZpZGVyEgwKBG5hbWUYASABKAkSDwoHZGlhbGVjdBgCIAEoCRIwCgVzdGF0ZRgDIAEoDjIhLmxsbWh1Yi5wcm92aWRlci52MS5Qcm92aWRlclN0YXRlEhUKDXN0YXRlX21lc3NhZ2UYBCABKAkSEwoLbW9kZWxfY291bnQYBSABKAUiMQoSR2V0UHJvdmlkZXJSZXF1ZXN0EhsKCHByb3ZpZGVyGAEgASgJQgm6SAZyBBABGEAiRQoTR2V0UHJvdmlkZXJSZXNwb25zZRIuCghwcm92aWRlchgBIAEoCzIcLmxsbWh1Yi5wcm92aWRlci52MS5Qcm92aWRlciJGChRMaXN0UHJvdmlkZXJzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASEgoKcGFnZV90b2tlbhgCIAEoCSJhChVMaXN0UHJvdmlkZXJzUmVzcG9uc2USLwoJcHJvdmlkZXJzGAEgAygLMhwubGxtaHViLnByb3ZpZGVyLnYxLlByb3ZpZGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqNAQoNUHJvdmlkZXJTdGF0ZRIeChpQUk9WSURFUl9TVEFURV9VTlNQRUNJRklFRBAAEhgKFFBST1ZJREVSX1NUQVRFX1JFQURZEAESIQodUFJPVklERVJfU1RBVEVfTk9UX0NPTkZJR1VSRUQQAhIfChtQUk9WSURFUl9TVEFURV9DT09MSU5HX0RPV04QAzLaAgoWUHJvdmlkZXJDYXRhbG9nU2VydmljZRKmAQoLR2V0UHJvdmlkZXISJi5sbG1odWIucHJvdmlkZXIudjEuR2V0UHJvdmlkZXJSZXF1ZXN0GicubGxtaHViLnByb3ZpZGVyLnYxLkdldFByb3ZpZGVyUmVzcG9uc2UiRrLhGAIIAoLT5JMCOloaEhgvdjEvcHJvdmlkZXJzL3twcm92aWRlcn0SHC9hcGkvdjEvcHJvdmlkZXJzL3twcm92aWRlcn0SlgEKDUxpc3RQcm92aWRlcnMSKC5sbG1odWIucHJvdmlkZXIudjEuTGlzdFByb3ZpZGVyc1JlcXVlc3QaKS5sbG1odWIucHJvdmlkZXIudjEuTGlzdFByb3ZpZGVyc1Jlc3BvbnNlIjCy4RgCCAKC0+STAiRaDxINL3YxL3Byb3ZpZGVycxIRL2FwaS92MS9wcm92aWRlcnNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_llmhub_types_v1_access]);
+  fileDesc("CjFsbG1odWIvcHJvdmlkZXIvdjEvcHJvdmlkZXJfY2F0YWxvZ19zZXJ2aWNlLnByb3RvEhJsbG1odWIucHJvdmlkZXIudjEihwEKCFByb3ZpZGVyEgwKBG5hbWUYASABKAkSDwoHZGlhbGVjdBgCIAEoCRIwCgVzdGF0ZRgDIAEoDjIhLmxsbWh1Yi5wcm92aWRlci52MS5Qcm92aWRlclN0YXRlEhUKDXN0YXRlX21lc3NhZ2UYBCABKAkSEwoLbW9kZWxfY291bnQYBSABKAUiMQoSR2V0UHJvdmlkZXJSZXF1ZXN0EhsKCHByb3ZpZGVyGAEgASgJQgm6SAZyBBABGEAiRQoTR2V0UHJvdmlkZXJSZXNwb25zZRIuCghwcm92aWRlchgBIAEoCzIcLmxsbWh1Yi5wcm92aWRlci52MS5Qcm92aWRlciJGChRMaXN0UHJvdmlkZXJzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASEgoKcGFnZV90b2tlbhgCIAEoCSJhChVMaXN0UHJvdmlkZXJzUmVzcG9uc2USLwoJcHJvdmlkZXJzGAEgAygLMhwubGxtaHViLnByb3ZpZGVyLnYxLlByb3ZpZGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJLChNUZXN0UHJvdmlkZXJSZXF1ZXN0EhsKCHByb3ZpZGVyGAEgASgJQgm6SAZyBBABGEASFwoFbW9kZWwYAiABKAlCCLpIBXIDGIACIkkKFFRlc3RQcm92aWRlclJlc3BvbnNlEjEKBmNoZWNrcxgBIAMoCzIhLmxsbWh1Yi5wcm92aWRlci52MS5Qcm92aWRlckNoZWNrKo0BCg1Qcm92aWRlclN0YXRlEh4KGlBST1ZJREVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUUFJPVklERVJfU1RBVEVfUkVBRFkQARIhCh1QUk9WSURFUl9TVEFURV9OT1RfQ09ORklHVVJFRBACEh8KG1BST1ZJREVSX1NUQVRFX0NPT0xJTkdfRE9XThADMvIDChZQcm92aWRlckNhdGFsb2dTZXJ2aWNlEqYBCgtHZXRQcm92aWRlchImLmxsbWh1Yi5wcm92aWRlci52MS5HZXRQcm92aWRlclJlcXVlc3QaJy5sbG1odWIucHJvdmlkZXIudjEuR2V0UHJvdmlkZXJSZXNwb25zZSJGsuEYAggCgtPkkwI6WhoSGC92MS9wcm92aWRlcnMve3Byb3ZpZGVyfRIcL2FwaS92MS9wcm92aWRlcnMve3Byb3ZpZGVyfRKWAQoNTGlzdFByb3ZpZGVycxIoLmxsbWh1Yi5wcm92aWRlci52MS5MaXN0UHJvdmlkZXJzUmVxdWVzdBopLmxsbWh1Yi5wcm92aWRlci52MS5MaXN0UHJvdmlkZXJzUmVzcG9uc2UiMLLhGAIIAoLT5JMCJFoPEg0vdjEvcHJvdmlkZXJzEhEvYXBpL3YxL3Byb3ZpZGVycxKVAQoMVGVzdFByb3ZpZGVyEicubGxtaHViLnByb3ZpZGVyLnYxLlRlc3RQcm92aWRlclJlcXVlc3QaKC5sbG1odWIucHJvdmlkZXIudjEuVGVzdFByb3ZpZGVyUmVzcG9uc2UiMrLhGAIIBYLT5JMCJjoBKiIhL2FwaS92MS9wcm92aWRlcnMve3Byb3ZpZGVyfTp0ZXN0YgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_llmhub_provider_v1_provider_check, file_llmhub_types_v1_access]);
 
 /**
  * Provider is one configured account at a vendor, or one server.
@@ -147,6 +149,49 @@ export const ListProvidersResponseSchema: GenMessage<ListProvidersResponse> = /*
   messageDesc(file_llmhub_provider_v1_provider_catalog_service, 4);
 
 /**
+ * @generated from message llmhub.provider.v1.TestProviderRequest
+ */
+export type TestProviderRequest = Message<"llmhub.provider.v1.TestProviderRequest"> & {
+  /**
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The model to call, as the provider names it. Empty: the first one configured, else no call is made.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+};
+
+/**
+ * Describes the message llmhub.provider.v1.TestProviderRequest.
+ * Use `create(TestProviderRequestSchema)` to create a new message.
+ */
+export const TestProviderRequestSchema: GenMessage<TestProviderRequest> = /*@__PURE__*/
+  messageDesc(file_llmhub_provider_v1_provider_catalog_service, 5);
+
+/**
+ * @generated from message llmhub.provider.v1.TestProviderResponse
+ */
+export type TestProviderResponse = Message<"llmhub.provider.v1.TestProviderResponse"> & {
+  /**
+   * In the order they were made.
+   *
+   * @generated from field: repeated llmhub.provider.v1.ProviderCheck checks = 1;
+   */
+  checks: ProviderCheck[];
+};
+
+/**
+ * Describes the message llmhub.provider.v1.TestProviderResponse.
+ * Use `create(TestProviderResponseSchema)` to create a new message.
+ */
+export const TestProviderResponseSchema: GenMessage<TestProviderResponse> = /*@__PURE__*/
+  messageDesc(file_llmhub_provider_v1_provider_catalog_service, 6);
+
+/**
  * ProviderState says whether calls can go to a provider.
  *
  * @generated from enum llmhub.provider.v1.ProviderState
@@ -210,6 +255,18 @@ export const ProviderCatalogService: GenService<{
     methodKind: "unary";
     input: typeof ListProvidersRequestSchema;
     output: typeof ListProvidersResponseSchema;
+  },
+  /**
+   * TestProvider tries a provider: what its configuration lacks, its model list, and a call of one token, which is not booked.
+   *
+   * The answer is OK even when checks fail: they say so. Errors: NOT_FOUND / PROVIDER_NOT_FOUND.
+   *
+   * @generated from rpc llmhub.provider.v1.ProviderCatalogService.TestProvider
+   */
+  testProvider: {
+    methodKind: "unary";
+    input: typeof TestProviderRequestSchema;
+    output: typeof TestProviderResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_llmhub_provider_v1_provider_catalog_service, 0);

@@ -10,6 +10,8 @@ import type { CountTokensResponse as CountTokensResponse$1, GenerateRequest as G
 import { file_llmhub_completion_v1_completion_service } from "../../completion/v1/completion_service_pb.js";
 import type { EmbedRequest as EmbedRequest$1, EmbedResponse as EmbedResponse$1 } from "../../embedding/v1/embedding_service_pb.js";
 import { file_llmhub_embedding_v1_embedding_service } from "../../embedding/v1/embedding_service_pb.js";
+import type { ProviderCheck } from "./provider_check_pb.js";
+import { file_llmhub_provider_v1_provider_check } from "./provider_check_pb.js";
 import { file_llmhub_types_v1_access } from "../../types/v1/access_pb.js";
 import type { Error } from "../../types/v1/error_pb.js";
 import { file_llmhub_types_v1_error } from "../../types/v1/error_pb.js";
@@ -25,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file llmhub/provider/v1/provider_service.proto.
  */
 export const file_llmhub_provider_v1_provider_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsbG1odWIvcHJvdmlkZXIvdjEvcHJvdmlkZXJfc2VydmljZS5wcm90bxISbGxtaHViLnByb3ZpZGVyLnYxIoIBCgdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRINCgVtb2RlbBgEIAEoCRIuCgZsaW1pdHMYBSABKAsyHi5sbG1odWIucHJvdmlkZXIudjEuVGltZUxpbWl0cyLCAQoKVGltZUxpbWl0cxIqCgdjb25uZWN0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC2ZpcnN0X3Rva2VuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC2ludGVyX3Rva2VuGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIncKD0dlbmVyYXRlUmVxdWVzdBIsCgdhdHRlbXB0GAEgASgLMhsubGxtaHViLnByb3ZpZGVyLnYxLkF0dGVtcHQSNgoHcmVxdWVzdBgCIAEoCzIlLmxsbWh1Yi5jb21wbGV0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdCJMChBHZW5lcmF0ZVJlc3BvbnNlEjgKCHJlc3BvbnNlGAEgASgLMiYubGxtaHViLmNvbXBsZXRpb24udjEuR2VuZXJhdGVSZXNwb25zZSJ9ChVHZW5lcmF0ZVN0cmVhbVJlcXVlc3QSLAoHYXR0ZW1wdBgBIAEoCzIbLmxsbWh1Yi5wcm92aWRlci52MS5BdHRlbXB0EjYKB3JlcXVlc3QYAiABKAsyJS5sbG1odWIuY29tcGxldGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QidgoWR2VuZXJhdGVTdHJlYW1SZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5sbG1odWIudHlwZXMudjEuU3RyZWFtRXZlbnQSLgoIcHJvZ3Jlc3MYAiABKAsyHC5sbG1odWIucHJvdmlkZXIudjEuUHJvZ3Jlc3MiiQIKDFJlbGF5UmVxdWVzdBIsCgdhdHRlbXB0GAEgASgLMhsubGxtaHViLnByb3ZpZGVyLnYxLkF0dGVtcHQSLgoIZW5kcG9pbnQYAiABKA4yHC5sbG1odWIucHJvdmlkZXIudjEuRW5kcG9pbnQSDAoEYm9keRgDIAEoDBIOCgZzdHJlYW0YBCABKAgSPgoHaGVhZGVycxgFIAMoCzItLmxsbWh1Yi5wcm92aWRlci52MS5SZWxheVJlcXVlc3QuSGVhZGVyc0VudHJ5Eg0KBXF1ZXJ5GAYgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInoKDVJlbGF5UmVzcG9uc2USKwoEaGVhZBgBIAEoCzIdLmxsbWh1Yi5wcm92aWRlci52MS5SZWxheUhlYWQSDAoEZGF0YRgCIAEoDBIuCghwcm9ncmVzcxgDIAEoCzIcLmxsbWh1Yi5wcm92aWRlci52MS5Qcm9ncmVzcyKvAQoJUmVsYXlIZWFkEg4KBnN0YXR1cxgBIAEoBRI7CgdoZWFkZXJzGAIgAygLMioubGxtaHViLnByb3ZpZGVyLnYxLlJlbGF5SGVhZC5IZWFkZXJzRW50cnkSJQoFZXJyb3IYAyABKAsyFi5sbG1odWIudHlwZXMudjEuRXJyb3IaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi7AEKCFByb2dyZXNzEg8KB2NvbnRlbnQYASABKAgSJQoFdXNhZ2UYAiABKAsyFi5sbG1odWIudHlwZXMudjEuVXNhZ2USGQoRb3V0cHV0X2NoYXJhY3RlcnMYAyABKAMSJwoGZmluaXNoGAQgASgLMhcubGxtaHViLnR5cGVzLnYxLkZpbmlzaBITCgtyZXNwb25zZV9pZBgFIAEoCRIWCg5wcm92aWRlcl9tb2RlbBgGIAEoCRIQCghjb21wbGV0ZRgHIAEoCBIlCgVlcnJvchgIIAEoCzIWLmxsbWh1Yi50eXBlcy52MS5FcnJvciJ6ChJDb3VudFRva2Vuc1JlcXVlc3QSLAoHYXR0ZW1wdBgBIAEoCzIbLmxsbWh1Yi5wcm92aWRlci52MS5BdHRlbXB0EjYKB3JlcXVlc3QYAiABKAsyJS5sbG1odWIuY29tcGxldGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QiUgoTQ291bnRUb2tlbnNSZXNwb25zZRI7CghyZXNwb25zZRgBIAEoCzIpLmxsbWh1Yi5jb21wbGV0aW9uLnYxLkNvdW50VG9rZW5zUmVzcG9uc2UicAoMRW1iZWRSZXF1ZXN0EiwKB2F0dGVtcHQYASABKAsyGy5sbG1odWIucHJvdmlkZXIudjEuQXR0ZW1wdBIyCgdyZXF1ZXN0GAIgASgLMiEubGxtaHViLmVtYmVkZGluZy52MS5FbWJlZFJlcXVlc3QiRQoNRW1iZWRSZXNwb25zZRI0CghyZXNwb25zZRgBIAEoCzIiLmxsbWh1Yi5lbWJlZGRpbmcudjEuRW1iZWRSZXNwb25zZSqkAQoIRW5kcG9pbnQSGAoURU5EUE9JTlRfVU5TUEVDSUZJRUQQABIYChRFTkRQT0lOVF9PUEVOQUlfQ0hBVBABEh4KGkVORFBPSU5UX09QRU5BSV9FTUJFRERJTkdTEAISHwobRU5EUE9JTlRfQU5USFJPUElDX01FU1NBR0VTEAMSIwofRU5EUE9JTlRfQU5USFJPUElDX0NPVU5UX1RPS0VOUxAEMvkDCg9Qcm92aWRlclNlcnZpY2USXQoIR2VuZXJhdGUSIy5sbG1odWIucHJvdmlkZXIudjEuR2VuZXJhdGVSZXF1ZXN0GiQubGxtaHViLnByb3ZpZGVyLnYxLkdlbmVyYXRlUmVzcG9uc2UiBrLhGAIQARJxCg5HZW5lcmF0ZVN0cmVhbRIpLmxsbWh1Yi5wcm92aWRlci52MS5HZW5lcmF0ZVN0cmVhbVJlcXVlc3QaKi5sbG1odWIucHJvdmlkZXIudjEuR2VuZXJhdGVTdHJlYW1SZXNwb25zZSIGsuEYAhABMAESVgoFUmVsYXkSIC5sbG1odWIucHJvdmlkZXIudjEuUmVsYXlSZXF1ZXN0GiEubGxtaHViLnByb3ZpZGVyLnYxLlJlbGF5UmVzcG9uc2UiBrLhGAIQATABEmYKC0NvdW50VG9rZW5zEiYubGxtaHViLnByb3ZpZGVyLnYxLkNvdW50VG9rZW5zUmVxdWVzdBonLmxsbWh1Yi5wcm92aWRlci52MS5Db3VudFRva2Vuc1Jlc3BvbnNlIgay4RgCEAESVAoFRW1iZWQSIC5sbG1odWIucHJvdmlkZXIudjEuRW1iZWRSZXF1ZXN0GiEubGxtaHViLnByb3ZpZGVyLnYxLkVtYmVkUmVzcG9uc2UiBrLhGAIQAWIGcHJvdG8z", [file_google_protobuf_duration, file_llmhub_completion_v1_completion_service, file_llmhub_embedding_v1_embedding_service, file_llmhub_types_v1_access, file_llmhub_types_v1_error, file_llmhub_types_v1_generation, file_llmhub_types_v1_stream, file_llmhub_types_v1_usage]);
+  fileDesc("CilsbG1odWIvcHJvdmlkZXIvdjEvcHJvdmlkZXJfc2VydmljZS5wcm90bxISbGxtaHViLnByb3ZpZGVyLnYxIoIBCgdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRINCgVtb2RlbBgEIAEoCRIuCgZsaW1pdHMYBSABKAsyHi5sbG1odWIucHJvdmlkZXIudjEuVGltZUxpbWl0cyLCAQoKVGltZUxpbWl0cxIqCgdjb25uZWN0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC2ZpcnN0X3Rva2VuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC2ludGVyX3Rva2VuGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIncKD0dlbmVyYXRlUmVxdWVzdBIsCgdhdHRlbXB0GAEgASgLMhsubGxtaHViLnByb3ZpZGVyLnYxLkF0dGVtcHQSNgoHcmVxdWVzdBgCIAEoCzIlLmxsbWh1Yi5jb21wbGV0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdCJMChBHZW5lcmF0ZVJlc3BvbnNlEjgKCHJlc3BvbnNlGAEgASgLMiYubGxtaHViLmNvbXBsZXRpb24udjEuR2VuZXJhdGVSZXNwb25zZSJ9ChVHZW5lcmF0ZVN0cmVhbVJlcXVlc3QSLAoHYXR0ZW1wdBgBIAEoCzIbLmxsbWh1Yi5wcm92aWRlci52MS5BdHRlbXB0EjYKB3JlcXVlc3QYAiABKAsyJS5sbG1odWIuY29tcGxldGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QidgoWR2VuZXJhdGVTdHJlYW1SZXNwb25zZRIsCgZldmVudHMYASADKAsyHC5sbG1odWIudHlwZXMudjEuU3RyZWFtRXZlbnQSLgoIcHJvZ3Jlc3MYAiABKAsyHC5sbG1odWIucHJvdmlkZXIudjEuUHJvZ3Jlc3MiiQIKDFJlbGF5UmVxdWVzdBIsCgdhdHRlbXB0GAEgASgLMhsubGxtaHViLnByb3ZpZGVyLnYxLkF0dGVtcHQSLgoIZW5kcG9pbnQYAiABKA4yHC5sbG1odWIucHJvdmlkZXIudjEuRW5kcG9pbnQSDAoEYm9keRgDIAEoDBIOCgZzdHJlYW0YBCABKAgSPgoHaGVhZGVycxgFIAMoCzItLmxsbWh1Yi5wcm92aWRlci52MS5SZWxheVJlcXVlc3QuSGVhZGVyc0VudHJ5Eg0KBXF1ZXJ5GAYgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInoKDVJlbGF5UmVzcG9uc2USKwoEaGVhZBgBIAEoCzIdLmxsbWh1Yi5wcm92aWRlci52MS5SZWxheUhlYWQSDAoEZGF0YRgCIAEoDBIuCghwcm9ncmVzcxgDIAEoCzIcLmxsbWh1Yi5wcm92aWRlci52MS5Qcm9ncmVzcyKvAQoJUmVsYXlIZWFkEg4KBnN0YXR1cxgBIAEoBRI7CgdoZWFkZXJzGAIgAygLMioubGxtaHViLnByb3ZpZGVyLnYxLlJlbGF5SGVhZC5IZWFkZXJzRW50cnkSJQoFZXJyb3IYAyABKAsyFi5sbG1odWIudHlwZXMudjEuRXJyb3IaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi7AEKCFByb2dyZXNzEg8KB2NvbnRlbnQYASABKAgSJQoFdXNhZ2UYAiABKAsyFi5sbG1odWIudHlwZXMudjEuVXNhZ2USGQoRb3V0cHV0X2NoYXJhY3RlcnMYAyABKAMSJwoGZmluaXNoGAQgASgLMhcubGxtaHViLnR5cGVzLnYxLkZpbmlzaBITCgtyZXNwb25zZV9pZBgFIAEoCRIWCg5wcm92aWRlcl9tb2RlbBgGIAEoCRIQCghjb21wbGV0ZRgHIAEoCBIlCgVlcnJvchgIIAEoCzIWLmxsbWh1Yi50eXBlcy52MS5FcnJvciJ6ChJDb3VudFRva2Vuc1JlcXVlc3QSLAoHYXR0ZW1wdBgBIAEoCzIbLmxsbWh1Yi5wcm92aWRlci52MS5BdHRlbXB0EjYKB3JlcXVlc3QYAiABKAsyJS5sbG1odWIuY29tcGxldGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QiUgoTQ291bnRUb2tlbnNSZXNwb25zZRI7CghyZXNwb25zZRgBIAEoCzIpLmxsbWh1Yi5jb21wbGV0aW9uLnYxLkNvdW50VG9rZW5zUmVzcG9uc2UicAoMRW1iZWRSZXF1ZXN0EiwKB2F0dGVtcHQYASABKAsyGy5sbG1odWIucHJvdmlkZXIudjEuQXR0ZW1wdBIyCgdyZXF1ZXN0GAIgASgLMiEubGxtaHViLmVtYmVkZGluZy52MS5FbWJlZFJlcXVlc3QiRQoNRW1iZWRSZXNwb25zZRI0CghyZXNwb25zZRgBIAEoCzIiLmxsbWh1Yi5lbWJlZGRpbmcudjEuRW1iZWRSZXNwb25zZSIvCgxDaGVja1JlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSDQoFbW9kZWwYAiABKAkiQgoNQ2hlY2tSZXNwb25zZRIxCgZjaGVja3MYASADKAsyIS5sbG1odWIucHJvdmlkZXIudjEuUHJvdmlkZXJDaGVjayqQBAoIRW5kcG9pbnQSGAoURU5EUE9JTlRfVU5TUEVDSUZJRUQQABIYChRFTkRQT0lOVF9PUEVOQUlfQ0hBVBABEh4KGkVORFBPSU5UX09QRU5BSV9FTUJFRERJTkdTEAISHwobRU5EUE9JTlRfQU5USFJPUElDX01FU1NBR0VTEAMSIwofRU5EUE9JTlRfQU5USFJPUElDX0NPVU5UX1RPS0VOUxAEEh0KGUVORFBPSU5UX09QRU5BSV9SRVNQT05TRVMQBRIgChxFTkRQT0lOVF9PUEVOQUlfSU5QVVRfVE9LRU5TEAYSHwobRU5EUE9JTlRfT1BFTkFJX01PREVSQVRJT05TEAcSGgoWRU5EUE9JTlRfT1BFTkFJX0lNQUdFUxAIEhoKFkVORFBPSU5UX09QRU5BSV9TUEVFQ0gQCRIiCh5FTkRQT0lOVF9PUEVOQUlfVFJBTlNDUklQVElPTlMQChITCg9FTkRQT0lOVF9SRVJBTksQCxIcChhFTkRQT0lOVF9HRU1JTklfR0VORVJBVEUQDBIgChxFTkRQT0lOVF9HRU1JTklfQ09VTlRfVE9LRU5TEA0SGQoVRU5EUE9JTlRfR0VNSU5JX0VNQkVEEA4SHwobRU5EUE9JTlRfR0VNSU5JX0JBVENIX0VNQkVEEA8SGwoXRU5EUE9JTlRfT1BFTkFJX0NPTVBBQ1QQEDLPBAoPUHJvdmlkZXJTZXJ2aWNlEl0KCEdlbmVyYXRlEiMubGxtaHViLnByb3ZpZGVyLnYxLkdlbmVyYXRlUmVxdWVzdBokLmxsbWh1Yi5wcm92aWRlci52MS5HZW5lcmF0ZVJlc3BvbnNlIgay4RgCEAEScQoOR2VuZXJhdGVTdHJlYW0SKS5sbG1odWIucHJvdmlkZXIudjEuR2VuZXJhdGVTdHJlYW1SZXF1ZXN0GioubGxtaHViLnByb3ZpZGVyLnYxLkdlbmVyYXRlU3RyZWFtUmVzcG9uc2UiBrLhGAIQATABElYKBVJlbGF5EiAubGxtaHViLnByb3ZpZGVyLnYxLlJlbGF5UmVxdWVzdBohLmxsbWh1Yi5wcm92aWRlci52MS5SZWxheVJlc3BvbnNlIgay4RgCEAEwARJmCgtDb3VudFRva2VucxImLmxsbWh1Yi5wcm92aWRlci52MS5Db3VudFRva2Vuc1JlcXVlc3QaJy5sbG1odWIucHJvdmlkZXIudjEuQ291bnRUb2tlbnNSZXNwb25zZSIGsuEYAhABElQKBUVtYmVkEiAubGxtaHViLnByb3ZpZGVyLnYxLkVtYmVkUmVxdWVzdBohLmxsbWh1Yi5wcm92aWRlci52MS5FbWJlZFJlc3BvbnNlIgay4RgCEAESVAoFQ2hlY2sSIC5sbG1odWIucHJvdmlkZXIudjEuQ2hlY2tSZXF1ZXN0GiEubGxtaHViLnByb3ZpZGVyLnYxLkNoZWNrUmVzcG9uc2UiBrLhGAIQAWIGcHJvdG8z", [file_google_protobuf_duration, file_llmhub_completion_v1_completion_service, file_llmhub_embedding_v1_embedding_service, file_llmhub_provider_v1_provider_check, file_llmhub_types_v1_access, file_llmhub_types_v1_error, file_llmhub_types_v1_generation, file_llmhub_types_v1_stream, file_llmhub_types_v1_usage]);
 
 /**
  * Attempt names one try and where it goes.
@@ -452,6 +454,47 @@ export const EmbedResponseSchema: GenMessage<EmbedResponse> = /*@__PURE__*/
   messageDesc(file_llmhub_provider_v1_provider_service, 13);
 
 /**
+ * @generated from message llmhub.provider.v1.CheckRequest
+ */
+export type CheckRequest = Message<"llmhub.provider.v1.CheckRequest"> & {
+  /**
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The model to call; empty: make no call.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+};
+
+/**
+ * Describes the message llmhub.provider.v1.CheckRequest.
+ * Use `create(CheckRequestSchema)` to create a new message.
+ */
+export const CheckRequestSchema: GenMessage<CheckRequest> = /*@__PURE__*/
+  messageDesc(file_llmhub_provider_v1_provider_service, 14);
+
+/**
+ * @generated from message llmhub.provider.v1.CheckResponse
+ */
+export type CheckResponse = Message<"llmhub.provider.v1.CheckResponse"> & {
+  /**
+   * @generated from field: repeated llmhub.provider.v1.ProviderCheck checks = 1;
+   */
+  checks: ProviderCheck[];
+};
+
+/**
+ * Describes the message llmhub.provider.v1.CheckResponse.
+ * Use `create(CheckResponseSchema)` to create a new message.
+ */
+export const CheckResponseSchema: GenMessage<CheckResponse> = /*@__PURE__*/
+  messageDesc(file_llmhub_provider_v1_provider_service, 15);
+
+/**
  * Endpoint is an operation of a dialect that can be relayed. May grow.
  *
  * @generated from enum llmhub.provider.v1.Endpoint
@@ -481,6 +524,68 @@ export enum Endpoint {
    * @generated from enum value: ENDPOINT_ANTHROPIC_COUNT_TOKENS = 4;
    */
   ANTHROPIC_COUNT_TOKENS = 4,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_RESPONSES = 5;
+   */
+  OPENAI_RESPONSES = 5,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_INPUT_TOKENS = 6;
+   */
+  OPENAI_INPUT_TOKENS = 6,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_MODERATIONS = 7;
+   */
+  OPENAI_MODERATIONS = 7,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_IMAGES = 8;
+   */
+  OPENAI_IMAGES = 8,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_SPEECH = 9;
+   */
+  OPENAI_SPEECH = 9,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_TRANSCRIPTIONS = 10;
+   */
+  OPENAI_TRANSCRIPTIONS = 10,
+
+  /**
+   * The shape of Cohere and Jina, which OpenAI-compatible servers share.
+   *
+   * @generated from enum value: ENDPOINT_RERANK = 11;
+   */
+  RERANK = 11,
+
+  /**
+   * @generated from enum value: ENDPOINT_GEMINI_GENERATE = 12;
+   */
+  GEMINI_GENERATE = 12,
+
+  /**
+   * @generated from enum value: ENDPOINT_GEMINI_COUNT_TOKENS = 13;
+   */
+  GEMINI_COUNT_TOKENS = 13,
+
+  /**
+   * @generated from enum value: ENDPOINT_GEMINI_EMBED = 14;
+   */
+  GEMINI_EMBED = 14,
+
+  /**
+   * @generated from enum value: ENDPOINT_GEMINI_BATCH_EMBED = 15;
+   */
+  GEMINI_BATCH_EMBED = 15,
+
+  /**
+   * @generated from enum value: ENDPOINT_OPENAI_COMPACT = 16;
+   */
+  OPENAI_COMPACT = 16,
 }
 
 /**
@@ -547,6 +652,16 @@ export const ProviderService: GenService<{
     methodKind: "unary";
     input: typeof EmbedRequestSchema;
     output: typeof EmbedResponseSchema;
+  },
+  /**
+   * Check tries the provider itself; see ProviderCatalogService.TestProvider. Only PROVIDER_NOT_FOUND is an error.
+   *
+   * @generated from rpc llmhub.provider.v1.ProviderService.Check
+   */
+  check: {
+    methodKind: "unary";
+    input: typeof CheckRequestSchema;
+    output: typeof CheckResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_llmhub_provider_v1_provider_service, 0);

@@ -12,6 +12,8 @@ import type { Principal } from "../../auth/v1/principal_pb.js";
 import { file_llmhub_auth_v1_principal } from "../../auth/v1/principal_pb.js";
 import type { Capability } from "../../model/v1/model_service_pb.js";
 import { file_llmhub_model_v1_model_service } from "../../model/v1/model_service_pb.js";
+import type { Endpoint } from "../../provider/v1/provider_service_pb.js";
+import { file_llmhub_provider_v1_provider_service } from "../../provider/v1/provider_service_pb.js";
 import { file_llmhub_types_v1_access } from "../../types/v1/access_pb.js";
 import type { Error } from "../../types/v1/error_pb.js";
 import { file_llmhub_types_v1_error } from "../../types/v1/error_pb.js";
@@ -25,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file llmhub/route/v1/route_service.proto.
  */
 export const file_llmhub_route_v1_route_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNsbG1odWIvcm91dGUvdjEvcm91dGVfc2VydmljZS5wcm90bxIPbGxtaHViLnJvdXRlLnYxIuEBCgVOZWVkcxItCglvcGVyYXRpb24YASABKA4yGi5sbG1odWIucm91dGUudjEuT3BlcmF0aW9uEjEKDGNhcGFiaWxpdGllcxgCIAMoDjIbLmxsbWh1Yi5tb2RlbC52MS5DYXBhYmlsaXR5EjMKEGlucHV0X21vZGFsaXRpZXMYAyADKA4yGS5sbG1odWIudHlwZXMudjEuTW9kYWxpdHkSGQoMaW5wdXRfdG9rZW5zGAQgASgDSACIAQESFQoNc3RhdGVfb3JpZ2lucxgFIAMoCUIPCg1faW5wdXRfdG9rZW5zIoUBCgtQbGFuUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEiUKBW5lZWRzGAMgASgLMhYubGxtaHViLnJvdXRlLnYxLk5lZWRzEiwKCXByaW5jaXBhbBgEIAEoCzIZLmxsbWh1Yi5hdXRoLnYxLlByaW5jaXBhbCJlCgxQbGFuUmVzcG9uc2USKAoHdGFyZ2V0cxgBIAMoCzIXLmxsbWh1Yi5yb3V0ZS52MS5UYXJnZXQSKwoIZGVjaXNpb24YAiABKAsyGS5sbG1odWIudHlwZXMudjEuRGVjaXNpb24iVgoGVGFyZ2V0EhAKCHByb3ZpZGVyGAEgASgJEg0KBW1vZGVsGAIgASgJEg8KB2RpYWxlY3QYAyABKAkSGgoSYmlsbHNfYWZ0ZXJfY2FuY2VsGAQgASgIIvoBChRSZXBvcnRPdXRjb21lUmVxdWVzdBISCgphdHRlbXB0X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEg0KBW1vZGVsGAMgASgJEikKB291dGNvbWUYBCABKA4yGC5sbG1odWIudHlwZXMudjEuT3V0Y29tZRIlCgVlcnJvchgFIAEoCzIWLmxsbWh1Yi50eXBlcy52MS5FcnJvchIuCgtmaXJzdF90b2tlbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghkdXJhdGlvbhgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIXChVSZXBvcnRPdXRjb21lUmVzcG9uc2UiUgoORXhwbGFpblJlcXVlc3QSGQoFbW9kZWwYASABKAlCCrpIB3IFEAEYgAISJQoFbmVlZHMYAiABKAsyFi5sbG1odWIucm91dGUudjEuTmVlZHMiPgoPRXhwbGFpblJlc3BvbnNlEisKCGRlY2lzaW9uGAEgASgLMhkubGxtaHViLnR5cGVzLnYxLkRlY2lzaW9uKm8KCU9wZXJhdGlvbhIZChVPUEVSQVRJT05fVU5TUEVDSUZJRUQQABIWChJPUEVSQVRJT05fR0VORVJBVEUQARITCg9PUEVSQVRJT05fRU1CRUQQAhIaChZPUEVSQVRJT05fQ09VTlRfVE9LRU5TEAMyuQIKDFJvdXRlU2VydmljZRJLCgRQbGFuEhwubGxtaHViLnJvdXRlLnYxLlBsYW5SZXF1ZXN0Gh0ubGxtaHViLnJvdXRlLnYxLlBsYW5SZXNwb25zZSIGsuEYAhABEmYKDVJlcG9ydE91dGNvbWUSJS5sbG1odWIucm91dGUudjEuUmVwb3J0T3V0Y29tZVJlcXVlc3QaJi5sbG1odWIucm91dGUudjEuUmVwb3J0T3V0Y29tZVJlc3BvbnNlIgay4RgCEAESdAoHRXhwbGFpbhIfLmxsbWh1Yi5yb3V0ZS52MS5FeHBsYWluUmVxdWVzdBogLmxsbWh1Yi5yb3V0ZS52MS5FeHBsYWluUmVzcG9uc2UiJrLhGAIIAoLT5JMCGjoBKiIVL2FwaS92MS9yb3V0ZTpleHBsYWluYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_llmhub_auth_v1_principal, file_llmhub_model_v1_model_service, file_llmhub_types_v1_access, file_llmhub_types_v1_error, file_llmhub_types_v1_route, file_llmhub_types_v1_usage]);
+  fileDesc("CiNsbG1odWIvcm91dGUvdjEvcm91dGVfc2VydmljZS5wcm90bxIPbGxtaHViLnJvdXRlLnYxIuEBCgVOZWVkcxItCglvcGVyYXRpb24YASABKA4yGi5sbG1odWIucm91dGUudjEuT3BlcmF0aW9uEjEKDGNhcGFiaWxpdGllcxgCIAMoDjIbLmxsbWh1Yi5tb2RlbC52MS5DYXBhYmlsaXR5EjMKEGlucHV0X21vZGFsaXRpZXMYAyADKA4yGS5sbG1odWIudHlwZXMudjEuTW9kYWxpdHkSGQoMaW5wdXRfdG9rZW5zGAQgASgDSACIAQESFQoNc3RhdGVfb3JpZ2lucxgFIAMoCUIPCg1faW5wdXRfdG9rZW5zIoUBCgtQbGFuUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEiUKBW5lZWRzGAMgASgLMhYubGxtaHViLnJvdXRlLnYxLk5lZWRzEiwKCXByaW5jaXBhbBgEIAEoCzIZLmxsbWh1Yi5hdXRoLnYxLlByaW5jaXBhbCJlCgxQbGFuUmVzcG9uc2USKAoHdGFyZ2V0cxgBIAMoCzIXLmxsbWh1Yi5yb3V0ZS52MS5UYXJnZXQSKwoIZGVjaXNpb24YAiABKAsyGS5sbG1odWIudHlwZXMudjEuRGVjaXNpb24ihAEKBlRhcmdldBIQCghwcm92aWRlchgBIAEoCRINCgVtb2RlbBgCIAEoCRIPCgdkaWFsZWN0GAMgASgJEhoKEmJpbGxzX2FmdGVyX2NhbmNlbBgEIAEoCBIsCgZyZWxheXMYBSADKA4yHC5sbG1odWIucHJvdmlkZXIudjEuRW5kcG9pbnQi+gEKFFJlcG9ydE91dGNvbWVSZXF1ZXN0EhIKCmF0dGVtcHRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDQoFbW9kZWwYAyABKAkSKQoHb3V0Y29tZRgEIAEoDjIYLmxsbWh1Yi50eXBlcy52MS5PdXRjb21lEiUKBWVycm9yGAUgASgLMhYubGxtaHViLnR5cGVzLnYxLkVycm9yEi4KC2ZpcnN0X3Rva2VuGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGR1cmF0aW9uGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIhcKFVJlcG9ydE91dGNvbWVSZXNwb25zZSJSCg5FeHBsYWluUmVxdWVzdBIZCgVtb2RlbBgBIAEoCUIKukgHcgUQARiAAhIlCgVuZWVkcxgCIAEoCzIWLmxsbWh1Yi5yb3V0ZS52MS5OZWVkcyI+Cg9FeHBsYWluUmVzcG9uc2USKwoIZGVjaXNpb24YASABKAsyGS5sbG1odWIudHlwZXMudjEuRGVjaXNpb24q4gEKCU9wZXJhdGlvbhIZChVPUEVSQVRJT05fVU5TUEVDSUZJRUQQABIWChJPUEVSQVRJT05fR0VORVJBVEUQARITCg9PUEVSQVRJT05fRU1CRUQQAhIaChZPUEVSQVRJT05fQ09VTlRfVE9LRU5TEAMSFgoST1BFUkFUSU9OX01PREVSQVRFEAQSEwoPT1BFUkFUSU9OX0lNQUdFEAUSFAoQT1BFUkFUSU9OX1NQRUVDSBAGEhgKFE9QRVJBVElPTl9UUkFOU0NSSUJFEAcSFAoQT1BFUkFUSU9OX1JFUkFOSxAIMrkCCgxSb3V0ZVNlcnZpY2USSwoEUGxhbhIcLmxsbWh1Yi5yb3V0ZS52MS5QbGFuUmVxdWVzdBodLmxsbWh1Yi5yb3V0ZS52MS5QbGFuUmVzcG9uc2UiBrLhGAIQARJmCg1SZXBvcnRPdXRjb21lEiUubGxtaHViLnJvdXRlLnYxLlJlcG9ydE91dGNvbWVSZXF1ZXN0GiYubGxtaHViLnJvdXRlLnYxLlJlcG9ydE91dGNvbWVSZXNwb25zZSIGsuEYAhABEnQKB0V4cGxhaW4SHy5sbG1odWIucm91dGUudjEuRXhwbGFpblJlcXVlc3QaIC5sbG1odWIucm91dGUudjEuRXhwbGFpblJlc3BvbnNlIiay4RgCCAKC0+STAho6ASoiFS9hcGkvdjEvcm91dGU6ZXhwbGFpbmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_llmhub_auth_v1_principal, file_llmhub_model_v1_model_service, file_llmhub_provider_v1_provider_service, file_llmhub_types_v1_access, file_llmhub_types_v1_error, file_llmhub_types_v1_route, file_llmhub_types_v1_usage]);
 
 /**
  * Needs is what a request requires of a model.
@@ -147,7 +149,7 @@ export type Target = Message<"llmhub.route.v1.Target"> & {
   model: string;
 
   /**
-   * The provider's wire dialect.
+   * The wire dialect that calls from other dialects are translated to.
    *
    * @generated from field: string dialect = 3;
    */
@@ -159,6 +161,13 @@ export type Target = Message<"llmhub.route.v1.Target"> & {
    * @generated from field: bool bills_after_cancel = 4;
    */
   billsAfterCancel: boolean;
+
+  /**
+   * Endpoints whose bodies the provider takes as they are.
+   *
+   * @generated from field: repeated llmhub.provider.v1.Endpoint relays = 5;
+   */
+  relays: Endpoint[];
 };
 
 /**
@@ -294,6 +303,31 @@ export enum Operation {
    * @generated from enum value: OPERATION_COUNT_TOKENS = 3;
    */
   COUNT_TOKENS = 3,
+
+  /**
+   * @generated from enum value: OPERATION_MODERATE = 4;
+   */
+  MODERATE = 4,
+
+  /**
+   * @generated from enum value: OPERATION_IMAGE = 5;
+   */
+  IMAGE = 5,
+
+  /**
+   * @generated from enum value: OPERATION_SPEECH = 6;
+   */
+  SPEECH = 6,
+
+  /**
+   * @generated from enum value: OPERATION_TRANSCRIBE = 7;
+   */
+  TRANSCRIBE = 7,
+
+  /**
+   * @generated from enum value: OPERATION_RERANK = 8;
+   */
+  RERANK = 8,
 }
 
 /**

@@ -39,6 +39,16 @@ class Operation(betterproto2.Enum):
 
     COUNT_TOKENS = 3
 
+    MODERATE = 4
+
+    IMAGE = 5
+
+    SPEECH = 6
+
+    TRANSCRIBE = 7
+
+    RERANK = 8
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -46,6 +56,11 @@ class Operation(betterproto2.Enum):
             1: "OPERATION_GENERATE",
             2: "OPERATION_EMBED",
             3: "OPERATION_COUNT_TOKENS",
+            4: "OPERATION_MODERATE",
+            5: "OPERATION_IMAGE",
+            6: "OPERATION_SPEECH",
+            7: "OPERATION_TRANSCRIBE",
+            8: "OPERATION_RERANK",
         }
 
     @classmethod
@@ -55,6 +70,11 @@ class Operation(betterproto2.Enum):
             "OPERATION_GENERATE": 1,
             "OPERATION_EMBED": 2,
             "OPERATION_COUNT_TOKENS": 3,
+            "OPERATION_MODERATE": 4,
+            "OPERATION_IMAGE": 5,
+            "OPERATION_SPEECH": 6,
+            "OPERATION_TRANSCRIBE": 7,
+            "OPERATION_RERANK": 8,
         }
 
 
@@ -196,12 +216,17 @@ class Target(betterproto2.Message):
 
     dialect: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The provider's wire dialect.
+    The wire dialect that calls from other dialects are translated to.
     """
 
     bills_after_cancel: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
     The provider goes on and charges for the whole answer when its caller hangs up, so the answer is read to its end.
+    """
+
+    relays: "list[__provider__v1__.Endpoint]" = betterproto2.field(5, betterproto2.TYPE_ENUM, repeated=True)
+    """
+    Endpoints whose bodies the provider takes as they are.
     """
 
 
@@ -211,4 +236,5 @@ default_message_pool.register_message("llmhub.route.v1", "Target", Target)
 from ....google import protobuf as ___google__protobuf__
 from ...auth import v1 as __auth__v1__
 from ...model import v1 as __model__v1__
+from ...provider import v1 as __provider__v1__
 from ...types import v1 as __types__v1__
