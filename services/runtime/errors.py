@@ -310,7 +310,10 @@ class KeyNotFound(LlmhubError):
 
 
 class ShuttingDown(LlmhubError):
-    """The process is draining; another one takes the call."""
+    """The process is draining; another one takes the call.
+
+    With `started="false"` nothing was done for the call: whoever stands before this process may send it to another.
+    """
 
     kind = Kind.UNAVAILABLE
     reason = "SHUTTING_DOWN"

@@ -22,12 +22,15 @@ from services.runtime.errors import (
     OperationUnsupported,
     Overloaded,
     ServiceUnavailable,
+    ShuttingDown,
     UpstreamDetail,
     Violation,
 )
 
 DOMAIN: Final = "llmhub"
 DETAILS_KEY: Final = "grpc-status-details-bin"
+NOT_STARTED: Final = "x-llmhub-not-started"
+"""Header for the edge, which sends such a call to another process and never shows the header to a caller."""
 MAX_BODY_BYTES: Final = 4_096
 MAX_MESSAGE_BYTES: Final = 2_048
 MAX_METADATA_BYTES: Final = 7 * 1024
@@ -110,12 +113,22 @@ def to_status(error: LlmhubError) -> status_pb2.Status:
 
 
 def to_rpc_status(error: LlmhubError) -> RpcStatus:
-    """The error as `abort_with_status` takes it; a delay is also in the trailer `retry-after`, in seconds."""
+    """The error as `abort_with_status` takes it.
+
+    A delay is also in the trailer `retry-after`, in seconds; NOT_STARTED says that another process may take the call.
+    """
     status = to_status(error)
     metadata: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
     if error.retry_after is not None:
         metadata += (("retry-after", str(math.ceil(_bounded(error.retry_after)))),)
+    if is_not_started(error):
+        metadata += ((NOT_STARTED, "1"),)
     return RpcStatus(code_of(error), status.message, metadata)
+
+
+def is_not_started(error: LlmhubError) -> bool:
+    """Whether nothing at all was done for the call, so that sending it again cannot cost anything twice."""
+    return isinstance(error, ShuttingDown) and error.metadata.get("started") == "false"
 
 
 def from_status(status: status_pb2.Status) -> LlmhubError | None:

@@ -105,6 +105,8 @@ class HttpBackend:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.pieces: Callable[[], Iterator[bytes]] | None = None
+        self.refusals: list[dict[str, str]] = []
+        """Headers of the next 503s, the first one last."""
 
     def start(self, path: Path) -> socketserver.ThreadingUnixStreamServer:
         backend = self
@@ -122,6 +124,9 @@ class HttpBackend:
                 body = self.rfile.read(int(self.headers.get("content-length", "0")))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 backend.calls.append(Call(self.path, headers, body))
+                if backend.refusals:
+                    self.refuse(backend.refusals.pop())
+                    return
                 self.send_response(200)
                 if backend.pieces is None:
                     self.send_header("content-length", "2")
@@ -134,6 +139,12 @@ class HttpBackend:
                 for piece in backend.pieces():
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 self.wfile.write(b"0\r\n\r\n")
+
+            def refuse(self, headers: dict[str, str]) -> None:
+                self.send_response(503)
+                for name, value in {"content-length": "0", **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
 
             do_GET = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - names of the standard library
 

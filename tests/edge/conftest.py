@@ -124,6 +124,7 @@ def edge(running_edge: Edge) -> Edge:
         backend.behaviours.clear()
     running_edge.http.calls.clear()
     running_edge.http.pieces = None
+    running_edge.http.refusals.clear()
     return running_edge
 
 

@@ -57,7 +57,7 @@ class Calls:
         """Register a call of the current task. Raises ShuttingDown, Overloaded, RequestIdConflict."""
         if self._draining:
             message = "this process is shutting down"
-            raise ShuttingDown(message)
+            raise ShuttingDown(message, started="false")
         if len(self._running) >= self._max_running:
             message = f"{self._max_running} calls are running"
             raise Overloaded(message, retry_after=1.0, resource="calls")

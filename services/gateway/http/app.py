@@ -22,6 +22,7 @@ from services.runtime.access import require
 from services.runtime.errors import InternalError, KeyMissing, LlmhubError, OperationUnsupported
 from services.runtime.ids import new_id
 from services.runtime.log import get_logger
+from services.runtime.status import NOT_STARTED, is_not_started
 
 log = get_logger(__name__)
 
@@ -114,7 +115,8 @@ async def _refuse(exchange: Exchange, error: LlmhubError, request_id: str) -> No
     if exchange.started:
         return
     answer = dialect_of(exchange.path).encode_error(error, request_id)
-    await exchange.answer(answer.status, answer.headers, answer.body)
+    headers = {**answer.headers, NOT_STARTED: "1"} if is_not_started(error) else answer.headers
+    await exchange.answer(answer.status, headers, answer.body)
 
 
 def _token(exchange: Exchange) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.mesh.edge.methods import PublicMethod
 from services.mesh.edge.plan import EdgePlan
+from services.runtime.status import NOT_STARTED
 
 ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/messages/count_tokens")
 OPENAI_PATHS: Final = ("/v1/chat/completions", "/v1/embeddings", "/v1/models")
@@ -31,9 +32,10 @@ _ALLOWED_HEADERS: Final = (
     "x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-retry-count,"
     "x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout,x-stainless-helper-method"
 )
-# Only what never reached a handler is sent again: a second generation would cost money.
+# Only what no handler began is sent again: a second generation would cost money.
 _RETRY: Final = {
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "retry_on": "connect-failure,refused-stream,reset-before-request,retriable-headers",
+    "retriable_headers": [{"name": NOT_STARTED, "present_match": True}],
     "num_retries": 3,
     "retry_host_predicate": [
         {
@@ -72,6 +74,7 @@ def virtual_host(plan: EdgePlan, methods: list[PublicMethod]) -> dict[str, Any]:
         "domains": ["*"],
         "routes": routes,
         "retry_policy": _RETRY,
+        "response_headers_to_remove": [NOT_STARTED],
         "typed_per_filter_config": {_CORS: _cors(plan.cors_origins)},
     }
 
