@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from services.dialects.openai import OpenAICodec
-from services.dialects.openai.retry import duration
+from services.dialects.openai_retry import duration
 from services.runtime import errors
 from services.runtime.errors import BY_REASON, Kind, LlmhubError, Violation
 from tests.dialects.openai import official
