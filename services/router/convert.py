@@ -21,6 +21,11 @@ _OPERATIONS = {
     pb.Operation.OPERATION_GENERATE: "generate",
     pb.Operation.OPERATION_EMBED: "embed",
     pb.Operation.OPERATION_COUNT_TOKENS: "count_tokens",
+    pb.Operation.OPERATION_MODERATE: "moderate",
+    pb.Operation.OPERATION_IMAGE: "image",
+    pb.Operation.OPERATION_SPEECH: "speech",
+    pb.Operation.OPERATION_TRANSCRIBE: "transcribe",
+    pb.Operation.OPERATION_RERANK: "rerank",
 }
 
 _CAPABILITY_NAMES = {
@@ -59,11 +64,13 @@ def plan_to_proto(plan: Plan, state: Snapshot) -> pb.PlanResponse:
     response = pb.PlanResponse(decision=decision_to_proto(plan, state.revision))
     for target in plan.targets:
         provider = state.providers[target.provider]
+        spoken = provider.speech.of(target.model)
         response.targets.add(
             provider=target.provider,
             model=target.model,
-            dialect=provider.dialect,
+            dialect=spoken.codec,
             bills_after_cancel=provider.bills_after_cancel,
+            relays=spoken.relays,
         )
     return response
 

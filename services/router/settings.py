@@ -29,6 +29,8 @@ class RoutedProvider(BaseModel):
     name: str
     dialect: str
     base_url: str = ""
+    profile: str = ""
+    responses: bool | None = None
     missing: tuple[str, ...] = ()
     """What keeps the provider from being used. Empty: it is configured."""
     bills_after_cancel: bool = False

@@ -79,7 +79,7 @@ class VendorCall:
         decoded = self._decoded = Decoded(endpoint, body, self._request_id, sniffed.model)
 
         def payload(target: Target) -> Payload:
-            return relay if target.dialect == endpoint.codec.name else decoded.payload
+            return relay if endpoint.endpoint in target.relays else decoded.payload
 
         seconds = grpc_timeout(headers.get("grpc-timeout"))
         return Ask(

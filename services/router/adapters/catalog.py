@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.dialects.registry import speech
 from services.router.domain.catalog import AliasCard, ModelCard, Provider, Snapshot, Target
 from services.router.settings import Alias, DeclaredModel, RoutedProvider, RouterSettings
 
@@ -31,14 +32,19 @@ def snapshot(settings: RouterSettings, revision: int) -> Snapshot:
             models[card.id] = card
     return Snapshot(
         revision=revision,
-        providers={
-            provider.name: Provider(
-                provider.name, provider.dialect, provider.missing, provider.bills_after_cancel
-            )
-            for provider in settings.providers.values()
-        },
+        providers={provider.name: _provider(provider) for provider in settings.providers.values()},
         models=models,
         aliases={alias.name: _alias(alias) for alias in settings.aliases.values()},
+    )
+
+
+def _provider(given: RoutedProvider) -> Provider:
+    return Provider(
+        name=given.name,
+        dialect=given.dialect,
+        speech=speech(given.dialect, given.base_url, given.profile, responses=given.responses),
+        missing=given.missing,
+        bills_after_cancel=given.bills_after_cancel,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.dialects.registry import Speech
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -12,6 +14,7 @@ class Provider:
 
     name: str
     dialect: str
+    speech: Speech
     missing: tuple[str, ...] = ()
     bills_after_cancel: bool = False
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from services.dialects.registry import RELAY_ONLY
 from services.router.domain.catalog import AliasCard, ModelCard, Snapshot, Target
 
 Permits = Callable[[str], bool]
@@ -94,6 +95,9 @@ def _reasons(
         reasons.append((Why.NOT_CONFIGURED, f"not configured: {', '.join(provider.missing)}"))
     if not permits(alias.name) and not permits(f"{target.provider}/{target.model}"):
         reasons.append((Why.DENIED, "the key may not use it"))
+    relayed = RELAY_ONLY.get(needs.operation)
+    if relayed is not None and relayed not in provider.speech.of(target.model).relays:
+        reasons.append((Why.OPERATION, f"it does not {needs.operation}"))
     if alias.strategy == "direct":
         # The caller named the model; whether it can do this is the provider's to say.
         return reasons

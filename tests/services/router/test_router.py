@@ -11,6 +11,7 @@ from llmhub.model.v1.model_service_pb2 import Capability, GetModelRequest, ListM
 from llmhub.model.v1.model_service_pb2_grpc import ModelServiceStub
 from llmhub.provider.v1.provider_catalog_service_pb2 import ListProvidersRequest, ProviderState
 from llmhub.provider.v1.provider_catalog_service_pb2_grpc import ProviderCatalogServiceStub
+from llmhub.provider.v1.provider_service_pb2 import Endpoint
 from llmhub.route.v1.route_service_pb2 import ExplainRequest, PlanRequest, ReportOutcomeRequest
 from llmhub.route.v1.route_service_pb2_grpc import RouteServiceStub
 from llmhub.types.v1.error_pb2 import ErrorReason
@@ -71,6 +72,8 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
 async def test_an_alias_is_planned_in_order_with_its_dialects(channel: grpc.aio.Channel) -> None:
     plan = await RouteServiceStub(channel).Plan(PlanRequest(model="fast"))
     assert [(target.provider, target.dialect) for target in plan.targets] == [("openai", "openai")]
+    assert Endpoint.ENDPOINT_OPENAI_RESPONSES in plan.targets[0].relays
+    assert Endpoint.ENDPOINT_ANTHROPIC_MESSAGES not in plan.targets[0].relays
     excluded = plan.decision.considered[1]
     assert excluded.exclusions[0].reason == ExclusionReason.EXCLUSION_REASON_NOT_CONFIGURED
     assert "ANTHROPIC_API_KEY" in excluded.exclusions[0].message

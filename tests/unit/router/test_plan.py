@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.dialects.registry import speech
 from services.router.domain.catalog import AliasCard, ModelCard, Provider, Snapshot, Target
 from services.router.domain.health import Health
 from services.router.domain.plan import Needs, Plan, Why, make
@@ -11,9 +12,9 @@ A, B, C = Target("a", "x"), Target("b", "y"), Target("c", "z")
 SNAPSHOT = Snapshot(
     revision=1,
     providers={
-        "a": Provider("a", "openai"),
-        "b": Provider("b", "anthropic"),
-        "c": Provider("c", "openai", missing=("C_KEY is not set",)),
+        "a": Provider("a", "openai", speech("openai")),
+        "b": Provider("b", "anthropic", speech("anthropic")),
+        "c": Provider("c", "openai", speech("openai"), missing=("C_KEY is not set",)),
     },
     models={
         "a/x": ModelCard("a", "x", capabilities=frozenset({"chat"}), input_modalities=frozenset({"text"})),
@@ -55,6 +56,13 @@ def test_what_a_model_lacks_excludes_it_and_what_is_unknown_does_not() -> None:
     made = plan(needs=needs)
     assert made.targets == (B,)
     assert reasons(made)["a"] == {Why.CAPABILITY}
+
+
+def test_what_can_only_be_relayed_goes_to_those_who_take_it_even_when_named() -> None:
+    assert plan(needs=Needs(operation="moderate")).targets == (A,)
+    named = plan("b/y", Needs(operation="rerank"))
+    assert not named.targets
+    assert reasons(named) == {"b": {Why.OPERATION}}
 
 
 def test_a_prompt_that_does_not_fit_excludes() -> None:
