@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest, GenerateResponse
 from llmhub.embedding.v1.embedding_service_pb2 import EmbedRequest, EmbedResponse
 from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress
-from services.dialects.codec import DecodedRequest, RelayBody, WireAnswer, WireRequest
+from services.dialects.codec import DecodedRequest, RelayBody, RelayTap, WireAnswer, WireRequest
 from services.dialects.openai import embeddings, errors, relay, request_decode, request_encode
 from services.dialects.openai import response as whole
 from services.dialects.openai.profile import OPENAI, Profile
@@ -15,6 +15,7 @@ from services.dialects.openai.relay import OpenAIRelayTap
 from services.dialects.openai.stream_decode import OpenAIStreamDecoder
 from services.dialects.openai.stream_encode import OpenAIStreamEncoder
 from services.dialects.openai.wire import DIALECT
+from services.dialects.openai_media import MEDIA, MediaTap
 from services.runtime.errors import LlmhubError
 
 
@@ -56,7 +57,9 @@ class OpenAICodec:
     def relay_answer(self, body: bytes, endpoint: Endpoint.ValueType) -> Progress:
         return relay.relay_answer(body, endpoint)
 
-    def relay_tap(self, endpoint: Endpoint.ValueType, *, hide_usage: bool) -> OpenAIRelayTap:
+    def relay_tap(self, endpoint: Endpoint.ValueType, *, hide_usage: bool) -> RelayTap:
+        if endpoint in MEDIA:
+            return MediaTap()
         return OpenAIRelayTap(hide_usage=hide_usage)
 
     def decode_embed_request(self, body: bytes) -> EmbedRequest:

@@ -12,6 +12,7 @@ from services.dialects.codec import Passed, RelayBody
 from services.dialects.members import request_object
 from services.dialects.openai.profile import Profile
 from services.dialects.openai.seen import Seen
+from services.dialects.openai_media import MEDIA, read_answer, relay_form
 from services.dialects.sse import MAX_EVENT_BYTES, SseParser
 from services.runtime.errors import (
     RequestInvalid,
@@ -33,6 +34,8 @@ def relay_request(body: bytes, model: str, endpoint: Endpoint.ValueType, profile
     Where usage was not asked for, chunks may come with `"usage": null`; that is left, only the chunk that holds
     nothing but usage is taken out again.
     """
+    if endpoint == Endpoint.ENDPOINT_OPENAI_TRANSCRIPTIONS:
+        return relay_form(body, model)
     try:
         members = _members(body)
     except (msgspec.MsgspecError, RecursionError):
@@ -63,7 +66,9 @@ def _is_true(raw: msgspec.Raw | None) -> bool:
 
 
 def relay_answer(body: bytes, endpoint: Endpoint.ValueType) -> Progress:
-    """Read a whole answer of chat or embeddings."""
+    """Read a whole answer."""
+    if endpoint in MEDIA:
+        return read_answer(body, endpoint)
     seen = Seen(whole=True)
     if endpoint == Endpoint.ENDPOINT_OPENAI_EMBEDDINGS:
         seen.content = True
