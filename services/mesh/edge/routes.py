@@ -46,6 +46,8 @@ _RETRY: Final = {
             },
         }
     ],
+    # One that refuses at once has the fewest requests and is preferred: insist on another.
+    "host_selection_retry_max_attempts": 32,
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
 }
 
