@@ -117,6 +117,7 @@ async def test_every_public_method_can_be_called(fake: FakeServer) -> None:
             client.get_model("m"),
             client.get_provider("p"),
             client.explain("m"),
+            client.test_provider("p"),
             client.get_key("k"),
             client.create_key(messages.CreateKeyRequest()),
             client.update_key(key, ["name"]),

@@ -141,6 +141,16 @@ class Client:
             for provider in page.providers:
                 yield provider
 
+    async def test_provider(
+        self, provider: str, model: str = "", *, timeout: float | None = None
+    ) -> list[m.ProviderCheck]:
+        """Try a provider and return what was tried. A call of one token is made to `model`, or the first one known."""
+        request = provider_v1.TestProviderRequest(provider=provider, model=model)
+        answer = await self._call(
+            f"{_PROVIDERS}/TestProvider", request, provider_v1.TestProviderResponse, timeout
+        )
+        return answer.checks
+
     async def explain(
         self, model: str, needs: m.Needs | None = None, *, timeout: float | None = None
     ) -> m.Decision:

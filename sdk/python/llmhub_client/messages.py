@@ -11,7 +11,13 @@ from llmhub_client._generated.llmhub.completion.v1 import *  # noqa: F403 - publ
 from llmhub_client._generated.llmhub.embedding import v1 as _embedding
 from llmhub_client._generated.llmhub.embedding.v1 import *  # noqa: F403
 from llmhub_client._generated.llmhub.model.v1 import Capability, Model
-from llmhub_client._generated.llmhub.provider.v1 import Provider, ProviderState
+from llmhub_client._generated.llmhub.provider.v1 import (
+    Provider,
+    ProviderCheck,
+    ProviderCheckKind,
+    ProviderCheckResult,
+    ProviderState,
+)
 from llmhub_client._generated.llmhub.route.v1 import Needs, Operation
 from llmhub_client._generated.llmhub.types import v1 as _types
 from llmhub_client._generated.llmhub.types.v1 import *  # noqa: F403
@@ -34,6 +40,9 @@ __all__ = [
     "Operation",
     "PriceState",
     "Provider",
+    "ProviderCheck",
+    "ProviderCheckKind",
+    "ProviderCheckResult",
     "ProviderState",
     "RotateKeyResponse",
     "UsageAggregate",
