@@ -24,6 +24,10 @@ class Account(BaseModel):
     name: str
     dialect: str
     base_url: str = ""
+    profile: str = ""
+    """How the server departs from OpenAI, by name; empty: found by its address."""
+    responses: bool | None = None
+    """Whether the server has /responses; None: known by its address or profile."""
     api_key: SecretStr | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     limits: Limits = Limits()

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Self
 
 import aiohttp
+from yarl import URL
 
 from services.providers.domain.limits import Deadlines
 from services.runtime.errors import (
@@ -55,10 +56,19 @@ class HttpTransport:
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines) -> _Exchange:
         """Send and wait for the answer's headers; see ports.Transport."""
+        return _Exchange(self, "POST", url, headers, body, deadlines)
+
+    def get(self, url: str, headers: Mapping[str, str], deadlines: Deadlines) -> _Exchange:
+        """Ask and wait for the answer's headers; see ports.Transport."""
+        return _Exchange(self, "GET", url, headers, None, deadlines)
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The open session."""
         if self._session is None:
             message = "the transport is used inside its context"
             raise RuntimeError(message)
-        return _Exchange(self, self._session, url, headers, body, deadlines)
+        return self._session
 
     @property
     def max_response_bytes(self) -> int:
@@ -88,19 +98,20 @@ class HttpTransport:
 class _Exchange:
     """One request, and its answer while the context lasts. A class, because a generator costs four times as much."""
 
-    __slots__ = ("_body", "_deadlines", "_headers", "_owner", "_response", "_session", "_url")
+    __slots__ = ("_body", "_deadlines", "_headers", "_method", "_owner", "_response", "_session", "_url")
 
     def __init__(
         self,
         owner: HttpTransport,
-        session: aiohttp.ClientSession,
+        method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | None,
         deadlines: Deadlines,
     ) -> None:
         self._owner = owner
-        self._session = session
+        self._session = owner.session
+        self._method = method
         self._url = url
         self._headers = headers
         self._body = body
@@ -111,8 +122,9 @@ class _Exchange:
         until, phase = deadlines.wait(asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout_at(until):
-                self._response = await self._session.post(
-                    self._url,
+                self._response = await self._session.request(
+                    self._method,
+                    _address(self._url),
                     data=self._body,
                     headers=self._headers,
                     allow_redirects=False,
@@ -130,6 +142,15 @@ class _Exchange:
             response.release()
         else:
             response.close()
+
+
+@lru_cache(maxsize=1024)
+def _address(url: str) -> URL:
+    """Take the address letter by letter: a signature may cover how it is written."""
+    try:
+        return URL(url, encoded=True)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url) from error
 
 
 @lru_cache(maxsize=64)

@@ -1,10 +1,9 @@
-"""A dialect's codec and a transport make an adapter."""
+"""A dialect's codec and a platform make an adapter."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.types.v1.content_pb2 import OpaqueState
@@ -13,39 +12,36 @@ from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.codec import ChatCodec, CountCodec, EmbeddingCodec, WireRequest
 from services.dialects.progress import observe
-from services.providers import credentials
-from services.providers.domain.endpoints import PASSED_ANSWER_HEADERS, PASSED_ANSWER_PREFIXES, RELAY_ROUTES
-from services.providers.domain.limits import Deadlines, deadlines
-from services.providers.ports import Answer, Transport
+from services.providers.adapters.relay import Relay, RelayWay
+from services.providers.adapters.upstream import Upstream
+from services.providers.ports import Platform
 from services.providers.settings import Account
-from services.runtime.errors import (
-    LlmhubError,
-    OperationUnsupported,
-    ProviderNotConfigured,
-    UpstreamFailed,
-    UpstreamProtocol,
-)
-from services.runtime.status import from_message, to_message
+from services.runtime.errors import LlmhubError, UpstreamFailed, UpstreamProtocol
+from services.runtime.status import from_message
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """The codecs of one dialect."""
+
+    chat: ChatCodec
+    count: CountCodec | None = None
+    embedding: EmbeddingCodec | None = None
 
 
 class DialectAdapter:
     """Speaks one dialect to one account; see domain.adapter.Adapter."""
 
     def __init__(
-        self,
-        account: Account,
-        transport: Transport,
-        chat: ChatCodec,
-        count: CountCodec | None = None,
-        embedding: EmbeddingCodec | None = None,
+        self, account: Account, platform: Platform, tongue: Tongue, ways: Mapping[int, RelayWay]
     ) -> None:
-        self._account = account
-        self._transport = transport
-        self._chat = chat
-        self._count = count
-        self._embedding = embedding
-        self._headers = {"content-type": "application/json", **credentials.headers(account)}
-        self._erase = credentials.eraser(account)
+        self._name = account.name
+        self._upstream = Upstream(account, platform)
+        self._chat = tongue.chat
+        self._count = tongue.count
+        self._embedding = tongue.embedding
+        self.relay = Relay(self._upstream, ways).run
+        """Sends a body that the provider takes as it is and passes the answer's bytes on."""
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
@@ -63,92 +59,37 @@ class DialectAdapter:
         self, request: pb.GenerateStreamRequest
     ) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
         """Make a streaming call."""
-        wire = self._chat.encode_request(request.request, request.attempt.model, stream=True)
+        attempt = request.attempt
+        wire = self._chat.encode_request(request.request, attempt.model, stream=True)
         decoder = self._chat.stream_decoder()
         characters = 0
-        limits = self._deadlines(request.attempt)
-        async with self._post(wire.path, wire.headers, wire.body, limits) as answer:
-            await self._refuse_failure(answer)
+        upstream = self._upstream
+        limits = upstream.deadlines(attempt.limits)
+        async with upstream.post(
+            wire.path, attempt.model, wire.headers, wire.body, limits, stream=True
+        ) as answer:
+            await upstream.refuse_failure(answer, self._chat)
             async for data in answer.chunks():
                 events = decoder.feed(data)
                 if not events:
                     continue
-                message, characters = self._message(events, request.attempt, wire.warnings, characters)
+                message, characters = self._message(events, attempt, wire.warnings, characters)
                 limits.first_token_seen = limits.first_token_seen or message.progress.content
                 yield message
                 if message.progress.complete:
                     return
         events = decoder.close()
         if events:
-            message, characters = self._message(events, request.attempt, wire.warnings, characters)
+            message, characters = self._message(events, attempt, wire.warnings, characters)
             yield message
         elif not characters:
-            text = f"{self._account.name} sent an empty stream"
-            raise UpstreamProtocol(text, provider=self._account.name)
-
-    async def relay(self, request: pb.RelayRequest) -> AsyncGenerator[pb.RelayResponse, None]:
-        """Send a body of this dialect and pass the answer's bytes on."""
-        route = RELAY_ROUTES.get(request.endpoint)
-        if route is None or route.dialect != self._chat.name:
-            text = f"{self._account.name} does not speak the dialect of this endpoint"
-            raise OperationUnsupported(text, provider=self._account.name)
-        body = self._chat.relay_request(request.body, request.attempt.model, request.endpoint)
-        headers = route.taken(request.headers)
-        limits = self._deadlines(request.attempt)
-        if not request.stream:
-            limits.whole()
-        async with self._post(route.path, headers, body.body, limits) as answer:
-            self._refuse_redirect(answer)
-            first = pb.RelayResponse()
-            first.head.status = answer.status
-            _pass(answer.headers, first.head)
-            if answer.status >= 400:
-                first.data = data = self._erase(await answer.read())
-                first.head.error.CopyFrom(self._failure(answer, data))
-                yield first
-                return
-            if request.stream and "text/event-stream" in answer.headers.get("content-type", ""):
-                stream = self._relay_stream(answer, first, request, limits, hide=body.hide_usage)
-                async with aclosing(stream) as messages:
-                    async for piece in messages:
-                        yield piece
-                return
-            first.data = data = await answer.read()
-            first.progress.CopyFrom(self._chat.relay_answer(data, request.endpoint))
-            yield first
-
-    async def _relay_stream(
-        self,
-        answer: Answer,
-        message: pb.RelayResponse,
-        request: pb.RelayRequest,
-        limits: Deadlines,
-        *,
-        hide: bool,
-    ) -> AsyncGenerator[pb.RelayResponse, None]:
-        """Yield the stream's pieces; `message` is the first one, with the head."""
-        tap = self._chat.relay_tap(request.endpoint, hide_usage=hide)
-        complete = False
-        async for data in answer.chunks():
-            passed = tap.feed(data)
-            message.data = passed.data
-            if passed.progress is not None:
-                message.progress.CopyFrom(passed.progress)
-                limits.first_token_seen = limits.first_token_seen or passed.progress.content
-                complete = passed.progress.complete
-            yield message
-            message = pb.RelayResponse()
-        last = tap.close()
-        if last.progress is not None and (last.progress.complete or complete):
-            yield pb.RelayResponse(data=last.data, progress=last.progress)
-            return
-        text = f"{self._account.name} ended its stream early"
-        raise UpstreamFailed(text, provider=self._account.name)
+            text = f"{self._name} sent an empty stream"
+            raise UpstreamProtocol(text, provider=self._name)
 
     async def count_tokens(self, request: pb.CountTokensRequest) -> pb.CountTokensResponse:
         """Ask the provider to count."""
         if self._count is None:
-            raise self._unsupported("token counting")
+            raise self._upstream.unsupported("token counting")
         wire = self._count.encode_count_request(request.request, request.attempt.model)
         response = self._count.decode_count_response(await self._call(wire, request.attempt))
         response.warnings.extend(wire.warnings)
@@ -157,47 +98,19 @@ class DialectAdapter:
     async def embed(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
         """Make an embedding call."""
         if self._embedding is None:
-            raise self._unsupported("embeddings")
+            raise self._upstream.unsupported("embeddings")
         wire = self._embedding.encode_embed_request(request.request, request.attempt.model)
         response = self._embedding.decode_embed_response(await self._call(wire, request.attempt))
         response.warnings.extend(wire.warnings)
         return pb.EmbedResponse(response=response)
 
     async def _call(self, wire: WireRequest, attempt: pb.Attempt) -> bytes:
-        limits = self._deadlines(attempt)
+        upstream = self._upstream
+        limits = upstream.deadlines(attempt.limits)
         limits.whole()
-        async with self._post(wire.path, wire.headers, wire.body, limits) as answer:
-            await self._refuse_failure(answer)
+        async with upstream.post(wire.path, attempt.model, wire.headers, wire.body, limits) as answer:
+            await upstream.refuse_failure(answer, self._chat)
             return await answer.read()
-
-    def _post(
-        self, path: str, headers: Mapping[str, str], body: bytes, limits: Deadlines
-    ) -> AbstractAsyncContextManager[Answer]:
-        return self._transport.post(self._account.base_url + path, {**headers, **self._headers}, body, limits)
-
-    def _deadlines(self, attempt: pb.Attempt) -> Deadlines:
-        if self._account.missing:
-            missing = ", ".join(self._account.missing)
-            text = f"provider {self._account.name} is not configured: {missing}"
-            raise ProviderNotConfigured(text, provider=self._account.name)
-        return deadlines(self._account.limits, attempt.limits, asyncio.get_running_loop().time())
-
-    async def _refuse_failure(self, answer: Answer) -> None:
-        self._refuse_redirect(answer)
-        if answer.status >= 400:
-            raise from_message(self._failure(answer, self._erase(await answer.read())))
-
-    def _refuse_redirect(self, answer: Answer) -> None:
-        if 300 <= answer.status < 400:
-            name = self._account.name
-            text = f"{name} sent a redirect, which is not followed: check its base_url"
-            raise UpstreamProtocol(text, provider=name)
-
-    def _failure(self, answer: Answer, body: bytes) -> Error:
-        failure = to_message(self._chat.decode_error(answer.status, answer.headers, body))
-        failure.provider.provider = self._account.name
-        failure.metadata.setdefault("provider", self._account.name)
-        return failure
 
     def _message(
         self,
@@ -220,7 +133,7 @@ class DialectAdapter:
             last.finished.warnings.extend(warnings)
         if events[0].WhichOneof("event") == "started":
             started = events[0].started
-            started.provider = self._account.name
+            started.provider = self._name
             if not started.HasField("created_at"):
                 started.created_at.GetCurrentTime()
             started.warnings.extend(warnings)
@@ -229,7 +142,7 @@ class DialectAdapter:
     def _stamp(self, state: OpaqueState | None, attempt: pb.Attempt) -> None:
         """Write down where opaque state comes from, so that it is only ever sent back there."""
         if state is not None:
-            state.provider = self._account.name
+            state.provider = self._name
             state.model = attempt.model
 
     def _broken(self, error: Error) -> LlmhubError:
@@ -239,18 +152,4 @@ class DialectAdapter:
             ErrorReason.ERROR_REASON_STREAM_INTERRUPTED,
         }:
             return from_message(error)
-        text = f"{self._account.name} ended its stream early"
-        return UpstreamFailed(text, provider=self._account.name)
-
-    def _unsupported(self, what: str) -> LlmhubError:
-        text = f"{self._account.name} has no {what}"
-        return OperationUnsupported(text, provider=self._account.name, operation=what)
-
-
-def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:
-    for name, value in headers.items():
-        lower = name.lower()
-        if lower in PASSED_ANSWER_HEADERS or lower.startswith(PASSED_ANSWER_PREFIXES):
-            head.headers[lower] = value
-        elif lower in {"x-request-id", "request-id"}:
-            head.headers["x-upstream-request-id"] = value
+        return UpstreamFailed(f"{self._name} ended its stream early", provider=self._name)

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.types.v1.content_pb2 import Message, Part, Role
-from services.providers.app import adapter_for
 from services.providers.credentials import eraser
 from services.providers.domain.adapter import Adapter
 from services.providers.settings import Account, Limits, ProvidersSettings
+from services.providers.wiring import adapter_for
 from services.runtime.errors import (
     LlmhubError,
     ProviderNotConfigured,

@@ -1,0 +1,120 @@
+"""Relaying: a body the provider takes as it is goes out, and the answer's bytes come back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from llmhub.provider.v1 import provider_service_pb2 as pb
+from services.dialects.codec import ChatCodec
+from services.providers.adapters.upstream import Upstream
+from services.providers.domain.endpoints import (
+    PASSED_ANSWER_HEADERS,
+    PASSED_ANSWER_PREFIXES,
+    REQUEST_ID_HEADERS,
+    RelayRoute,
+)
+from services.providers.domain.limits import Deadlines
+from services.providers.ports import Answer
+from services.runtime.errors import OperationUnsupported, UpstreamFailed
+
+_SPEECH: Final = pb.Endpoint.ENDPOINT_OPENAI_SPEECH
+
+
+@dataclass(frozen=True, slots=True)
+class RelayWay:
+    """How one endpoint is relayed: where it is, and the codec that knows its bodies."""
+
+    route: RelayRoute
+    codec: ChatCodec
+
+
+class Relay:
+    """Relays to one account; see domain.adapter.Adapter.relay."""
+
+    __slots__ = ("_upstream", "_ways")
+
+    def __init__(self, upstream: Upstream, ways: Mapping[int, RelayWay]) -> None:
+        self._upstream = upstream
+        self._ways = ways
+
+    async def run(self, request: pb.RelayRequest) -> AsyncGenerator[pb.RelayResponse, None]:
+        """Send a body and pass the answer on."""
+        upstream = self._upstream
+        way = self._ways.get(request.endpoint)
+        if way is None:
+            text = f"{upstream.name} does not speak the dialect of this endpoint"
+            raise OperationUnsupported(text, provider=upstream.name)
+        route, codec, model = way.route, way.codec, request.attempt.model
+        body = codec.relay_request(request.body, model, request.endpoint)
+        limits = upstream.deadlines(request.attempt.limits)
+        if not request.stream:
+            limits.whole()
+        path = route.path if route.locate is None else route.locate(request)
+        headers = route.taken(request.headers)
+        async with upstream.post(path, model, headers, body.body, limits, stream=request.stream) as answer:
+            upstream.refuse_redirect(answer)
+            first = pb.RelayResponse()
+            first.head.status = answer.status
+            _pass(answer.headers, first.head)
+            if answer.status >= 400:
+                first.data = data = upstream.erase(await answer.read())
+                first.head.error.CopyFrom(upstream.failure(answer, data, codec))
+                yield first
+                return
+            if _arrives_in_pieces(request, answer):
+                stream = self._stream(answer, first, request, limits, codec, hide=body.hide_usage)
+                async with aclosing(stream) as messages:
+                    async for piece in messages:
+                        yield piece
+                return
+            first.data = data = await answer.read()
+            first.progress.CopyFrom(codec.relay_answer(data, request.endpoint))
+            yield first
+
+    async def _stream(
+        self,
+        answer: Answer,
+        message: pb.RelayResponse,
+        request: pb.RelayRequest,
+        limits: Deadlines,
+        codec: ChatCodec,
+        *,
+        hide: bool,
+    ) -> AsyncGenerator[pb.RelayResponse, None]:
+        """Yield the stream's pieces; `message` is the first one, with the head."""
+        tap = codec.relay_tap(request.endpoint, hide_usage=hide)
+        complete = False
+        async for data in answer.chunks():
+            passed = tap.feed(data)
+            message.data = passed.data
+            if passed.progress is not None:
+                message.progress.CopyFrom(passed.progress)
+                limits.first_token_seen = limits.first_token_seen or passed.progress.content
+                complete = passed.progress.complete
+            yield message
+            message = pb.RelayResponse()
+        last = tap.close()
+        if last.progress is not None and (last.progress.complete or complete):
+            yield pb.RelayResponse(data=last.data, progress=last.progress)
+            return
+        name = self._upstream.name
+        raise UpstreamFailed(f"{name} ended its stream early", provider=name)
+
+
+def _arrives_in_pieces(request: pb.RelayRequest, answer: Answer) -> bool:
+    """Whether the answer goes on as it arrives: events where a stream was asked for, and sound always."""
+    if request.endpoint == _SPEECH:
+        return True
+    return request.stream and "text/event-stream" in answer.headers.get("content-type", "")
+
+
+def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower in PASSED_ANSWER_HEADERS or lower.startswith(PASSED_ANSWER_PREFIXES):
+            head.headers[lower] = value
+        elif lower in REQUEST_ID_HEADERS:
+            head.headers["x-upstream-request-id"] = value

@@ -1,0 +1,1 @@
+"""Where dialects are hosted; see ports.Platform."""

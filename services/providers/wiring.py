@@ -1,0 +1,62 @@
+"""From an account to its open adapter: which codecs, which platform, which endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from services.dialects.codec import ChatCodec
+from services.dialects.registry import Spoken, speech
+from services.providers.adapters.dialect import DialectAdapter
+from services.providers.adapters.relay import RelayWay
+from services.providers.adapters.sim import SimAdapter
+from services.providers.codecs import CODECS, tongue
+from services.providers.domain.adapter import Adapter
+from services.providers.domain.endpoints import routes
+from services.providers.platforms.direct import Direct
+from services.providers.ports import Platform, Transport
+from services.providers.settings import Account, ProvidersSettings
+from services.providers.transport import HttpTransport
+
+
+def adapter_for(account: Account, settings: ProvidersSettings) -> AbstractAsyncContextManager[Adapter]:
+    """Return the context in which an account's adapter is open. Raises ValueError for an unknown dialect."""
+    if account.dialect not in {"sim", "openai", "anthropic"}:
+        message = f"provider {account.name}: unknown dialect {account.dialect}"
+        raise ValueError(message)
+    return _opened(account, settings)
+
+
+@asynccontextmanager
+async def _opened(account: Account, settings: ProvidersSettings) -> AsyncGenerator[Adapter, None]:
+    if account.dialect == "sim":
+        yield SimAdapter(account)
+        return
+    async with HttpTransport(
+        account.name,
+        max_connections=account.max_connections,
+        max_response_bytes=settings.max_response_bytes,
+    ) as transport:
+        yield direct_adapter(account, transport)
+
+
+def direct_adapter(account: Account, transport: Transport) -> Adapter:
+    """Return the adapter of an account whose dialect is at its own vendor or a copy of it."""
+    spoken = speech(account.dialect, account.base_url, account.profile, responses=account.responses).usual
+    return speaking(account, Direct(account, transport), spoken)
+
+
+def speaking(account: Account, platform: Platform, spoken: Spoken) -> Adapter:
+    """Return the adapter that speaks so on a platform."""
+    words = tongue(spoken.codec, account)
+    known = routes(spoken.codec)
+    codecs: dict[str, ChatCodec] = {spoken.codec: words.chat}
+    ways: dict[int, RelayWay] = {}
+    for endpoint in spoken.relays:
+        route = known.get(endpoint)
+        if route is None or route.codec not in CODECS:
+            continue
+        if route.codec not in codecs:
+            codecs[route.codec] = tongue(route.codec, account).chat
+        ways[endpoint] = RelayWay(route, codecs[route.codec])
+    return DialectAdapter(account, platform, words, ways)
