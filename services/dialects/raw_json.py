@@ -1,0 +1,83 @@
+"""JSON objects of which some members stay text, to the letter: schemas, arguments, usage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from services.dialects.members import JsonObject, decode_json
+from services.runtime.errors import RequestInvalid, Violation
+
+_members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_elements_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def object_keeping(data: bytes | msgspec.Raw, *names: str) -> JsonObject:
+    """Read an object, leaving the named members as msgspec.Raw; raise ValueError for anything else."""
+    members: dict[str, Any] = raw_members(data)
+    for name, raw in members.items():
+        if name not in names:
+            members[name] = decode_json(raw)
+    return members
+
+
+def raw_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """Read an object, leaving all members as they are; raise ValueError for anything else."""
+    try:
+        return _members_of(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    """Read an array, leaving its elements as they are; raise ValueError for anything else."""
+    try:
+        return _elements_of(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def raw_text(raw: msgspec.Raw) -> str:
+    """The JSON text of a member, to the letter."""
+    return str(raw, "utf-8")
+
+
+def is_object(raw: object) -> bool:
+    """Whether a member that was left as text is an object."""
+    return type(raw) is msgspec.Raw and bytes(memoryview(raw)[:1]) == b"{"
+
+
+def is_array(raw: object) -> bool:
+    """Whether a member that was left as text is an array."""
+    return type(raw) is msgspec.Raw and bytes(memoryview(raw)[:1]) == b"["
+
+
+def caller_json(text: str, field: str) -> msgspec.Raw:
+    """JSON text of a caller to be written to the letter; raise RequestInvalid if it is no JSON."""
+    try:
+        decode_json(text)
+    except ValueError:
+        fault = "must be JSON text"
+        raise RequestInvalid(f"{field} {fault}", violations=(Violation(field, fault),)) from None
+    return msgspec.Raw(text.encode())
+
+
+def object_text(text: str) -> msgspec.Raw | None:
+    """The text as a member, if it is that of a JSON object."""
+    try:
+        value = decode_json(text)
+    except ValueError:
+        return None
+    return msgspec.Raw(text.encode()) if isinstance(value, dict) else None
+
+
+def merge_deep(into: JsonObject, extra: JsonObject) -> JsonObject:
+    """Add the members that `into` does not have, at every level; return `into`."""
+    for name, value in extra.items():
+        mine = into.get(name)
+        if name not in into:
+            into[name] = value
+        elif type(mine) is dict and type(value) is dict:
+            merge_deep(mine, value)
+    return into
