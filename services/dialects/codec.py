@@ -84,7 +84,10 @@ class StreamDecoder(Protocol):
 
 
 class StreamEncoder(Protocol):
-    """Writes one vendor stream."""
+    """Writes one vendor stream.
+
+    What the dialect cannot carry is told before the end where the framing has room for it: see answer_losses.
+    """
 
     def encode(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the bytes for these events; an incomplete end becomes the vendor's error, never a clean end."""
@@ -113,7 +116,7 @@ class ChatCodec(Protocol):
         ...
 
     def encode_response(self, response: GenerateResponse) -> bytes:
-        """Door: write a whole answer."""
+        """Door: write a whole answer; what the dialect cannot carry is added to `response.warnings`."""
         ...
 
     def stream_encoder(self, request: DecodedRequest) -> StreamEncoder:

@@ -218,18 +218,18 @@ def foreign_members(extensions: Mapping[str, str], dialect: str) -> list[tuple[s
     for name in sorted(extensions):
         if name != dialect:
             members = Extension(extensions, name).members
-            names = [member for member, value in members.items() if _says_something(value)]
+            names = [member for member, value in members.items() if says_something(value)]
             if names:
                 found.append((name, names))
     return found
 
 
-def _says_something(value: object) -> bool:
+def says_something(value: object) -> bool:
     """Tell a member that is lost from the skeleton of one whose values stand in typed fields."""
     if isinstance(value, dict):
-        return any(_says_something(each) for name, each in value.items() if name != "type")
+        return any(says_something(each) for name, each in value.items() if name != "type")
     if isinstance(value, list):
-        return any(_says_something(each) for each in value)
+        return any(says_something(each) for each in value)
     return value is not None and not (isinstance(value, str) and value[:1] in {"", "\0"})
 
 

@@ -15,6 +15,7 @@ _RANGES: Final = {
     "search_result_location": ("start_block_index", "end_block_index"),
 }
 _INT32: Final = 1 << 31
+NO_SUCH_CITATION: Final = "citations of this kind do not exist at Anthropic"
 
 
 def read_citation(value: JsonObject) -> Citation:

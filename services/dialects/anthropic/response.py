@@ -6,13 +6,11 @@ from typing import Final
 
 import msgspec
 
-from llmhub.completion.v1.completion_service_pb2 import (
-    UNSUPPORTED_POLICY_WARN,
-    CountTokensResponse,
-    GenerateResponse,
-)
+from llmhub.completion.v1.completion_service_pb2 import CountTokensResponse, GenerateResponse
 from llmhub.types.v1.generation_pb2 import Candidate
 from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR
+from services.dialects.answer_losses import AnswerLosses
+from services.dialects.anthropic.answer_losses import note_answer, note_finish, note_usage
 from services.dialects.anthropic.errors import error_of
 from services.dialects.anthropic.finish import read_finish, write_finish
 from services.dialects.anthropic.read_blocks import read_blocks
@@ -27,7 +25,6 @@ from services.dialects.anthropic.wire import (
     take_word,
 )
 from services.dialects.anthropic.write_blocks import BlockWriter
-from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
 from services.runtime.errors import UpstreamProtocol
 
@@ -47,7 +44,8 @@ def decode_response(body: bytes) -> GenerateResponse:
 
 
 def encode_response(response: GenerateResponse) -> bytes:
-    """Write a messages answer from the first candidate."""
+    """Write a messages answer from the first candidate; the answer's warnings gain what is lost."""
+    losses = AnswerLosses()
     extension = Extension(response.extensions, DIALECT)
     own = DIALECT in response.extensions
     body: JsonObject = {
@@ -57,15 +55,18 @@ def encode_response(response: GenerateResponse) -> bytes:
         "model": response.provider_model or response.model,
     }
     candidate = response.candidates[0] if response.candidates else Candidate()
-    # A door's caller sees losses in response.warnings, which the gateway reports; none is refused here.
-    writer = BlockWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True)
-    body["content"] = writer.write_all(candidate.parts, "candidates[0]")
+    body["content"] = BlockWriter(losses, answer=True).write_all(candidate.parts, "candidates[0]")
     if candidate.HasField("finish") or not own:
-        body.update(write_finish(candidate.finish, candidate.parts))
+        finish = write_finish(candidate.finish, candidate.parts)
+        note_finish(candidate.finish, finish["stop_reason"], losses)
+        body.update(finish)
     if OWN_USAGE in extension.shape:
         body["usage"] = msgspec.Raw(response.usage.provider_json)
     elif not own or response.HasField("usage"):
+        note_usage(response.usage, losses)
         body["usage"] = write_usage(response.usage)
+    note_answer(response, losses)
+    response.warnings.extend(losses.warnings)
     return encode_json(merge_back(body, extension))
 
 

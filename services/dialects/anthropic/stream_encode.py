@@ -8,12 +8,20 @@ from typing import Final
 
 import msgspec
 
-from llmhub.completion.v1.completion_service_pb2 import UNSUPPORTED_POLICY_WARN
 from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM
 from llmhub.types.v1.generation_pb2 import Finish
 from llmhub.types.v1.stream_pb2 import BlockDelta, Finished, StreamEvent
 from llmhub.types.v1.usage_pb2 import Usage
-from services.dialects.anthropic.citations import write_citation
+from services.dialects.answer_losses import AnswerLosses
+from services.dialects.anthropic.answer_losses import (
+    LOGPROBS,
+    ONE_CANDIDATE,
+    note_finish,
+    note_part,
+    note_places,
+    note_usage,
+)
+from services.dialects.anthropic.citations import NO_SUCH_CITATION, write_citation
 from services.dialects.anthropic.errors import error_object
 from services.dialects.anthropic.finish import write_finish
 from services.dialects.anthropic.response import made_id
@@ -28,7 +36,6 @@ from services.dialects.anthropic.wire import (
 )
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.failure import message_error
-from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, encode_json, json_text
 from services.dialects.sse import encode_event
 from services.runtime.errors import StreamInterrupted
@@ -37,6 +44,7 @@ _TEXT_DELTA: Final = (
     b"event: content_block_delta\n"
     b'data: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":%b}}\n\n'
 )
+_OF_BLOCKS: Final = frozenset({"block_delta", "block_start", "block_stop"})
 _TEXT_OF: Final = {"text": "text", "thinking": "thinking"}
 
 
@@ -65,6 +73,7 @@ class AnthropicStreamEncoder:
         "_calls",
         "_done",
         "_ending",
+        "_losses",
         "_model",
         "_out",
         "_own",
@@ -81,7 +90,8 @@ class AnthropicStreamEncoder:
     def __init__(self, model: str, request_id: str) -> None:
         self._model = model
         self._request_id = request_id
-        self._writer = BlockWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True)
+        self._losses = AnswerLosses()
+        self._writer = BlockWriter(self._losses, answer=True)
         self._serial = BlockSerializer()
         self._written: dict[int, _Written] = {}
         self._skipped: set[int] = set()
@@ -96,34 +106,43 @@ class AnthropicStreamEncoder:
         for position, event in enumerate(events):
             if self._done:
                 break
+            if event.extensions and not self._own:
+                self._losses.foreign(event.extensions, DIALECT)
             kind = event.WhichOneof("event")
             if self._ending is not None and self._own and kind != "usage":
                 self._write_ending(None)
-            match kind:
-                case "block_delta" | "block_start" | "block_stop":
-                    self._block(event)
-                case "started":
-                    self._start(event, events[position + 1 : position + 2])
-                case "usage":
-                    self._totals(event)
-                case "candidate_finish" if event.candidate_finish.candidate == 0:
-                    extension = Extension(event.extensions, DIALECT)
-                    self._ending = _Ending(event.candidate_finish.finish, event.frame, extension)
-                case "keep_alive":
-                    self._keep_alive(event)
-                case "finished":
-                    self._finish(event)
-                case _:
-                    pass
+            if kind in _OF_BLOCKS:
+                self._block(event)
+            else:
+                self._event(event, kind, events[position + 1 : position + 2])
         out = b"".join(self._out)
         self._out.clear()
         return out
+
+    def _event(self, event: StreamEvent, kind: str | None, following: Sequence[StreamEvent]) -> None:
+        match kind:
+            case "started":
+                self._start(event, following)
+            case "usage":
+                self._totals(event)
+            case "candidate_finish" if event.candidate_finish.candidate == 0:
+                extension = Extension(event.extensions, DIALECT)
+                self._ending = _Ending(event.candidate_finish.finish, event.frame, extension)
+            case "candidate_finish":
+                self._other(event.candidate_finish.candidate)
+            case "keep_alive":
+                self._keep_alive(event)
+            case "finished":
+                self._finish(event)
+            case _:
+                pass
 
     def _send(self, name: str, body: JsonObject) -> None:
         self._out.append(encode_event(encode_json({"type": name, **body}), name))
 
     def _start(self, event: StreamEvent, following: Sequence[StreamEvent]) -> None:
         self._started = True
+        self._losses.announced(event.started)
         self._own = DIALECT in event.extensions
         self._start_frame = event.frame
         started = event.started
@@ -157,12 +176,14 @@ class AnthropicStreamEncoder:
         ending, self._ending = self._ending, None
         finish = ending.finish if ending is not None else Finish()
         delta = write_finish(finish)
+        note_finish(finish, delta["stop_reason"], self._losses)
         if self._calls and delta["stop_reason"] == "end_turn" and not finish.reason:
             delta["stop_reason"] = "tool_use"
         body: JsonObject = {"delta": delta}
         if own_usage is not None:
             body["usage"] = msgspec.Raw(own_usage.provider_json)
         elif not self._own:
+            note_usage(self._usage, self._losses)
             body["usage"] = write_usage(self._usage)
         if ending is not None:
             merge_back(body, ending.extension)
@@ -182,6 +203,7 @@ class AnthropicStreamEncoder:
         finished = event.finished
         extension = Extension(event.extensions, DIALECT)
         if not finished.complete:
+            self._out.append(self._losses.comments(finished))
             self._fail(finished, extension, own=DIALECT in event.extensions)
             return
         if not self._started:
@@ -192,6 +214,7 @@ class AnthropicStreamEncoder:
             self._usage = finished.usage
         if self._ending is not None or not self._own:
             self._write_ending(None)
+        self._out.append(self._losses.comments(finished))
         self._send("message_stop", merge_back({}, extension))
 
     def _fail(self, finished: Finished, extension: Extension, *, own: bool) -> None:
@@ -207,11 +230,16 @@ class AnthropicStreamEncoder:
             body["request_id"] = self._request_id
         self._send("error", body)
 
+    def _other(self, candidate: int) -> None:
+        self._losses.dropped(f"candidates[{candidate}]", ONE_CANDIDATE)
+
     def _block(self, event: StreamEvent) -> None:
         kind = event.WhichOneof("event")
         if kind == "block_start":
             place, block = event.block_start.candidate, event.block_start.block
-            if place == 0 and self._writer.write(event.block_start.part, "") is None:
+            if place:
+                self._other(place)
+            elif self._writer.write(event.block_start.part, _path(block)) is None:
                 self._skipped.add(block)
         elif kind == "block_delta":
             place, block = event.block_delta.candidate, event.block_delta.block
@@ -237,7 +265,10 @@ class AnthropicStreamEncoder:
 
     def _block_start(self, index: int, event: StreamEvent) -> None:
         part = event.block_start.part
-        block = self._writer.write(part, "")
+        path = _path(event.block_start.block)
+        if not self._own:
+            note_part(part, path, self._losses)
+        block = self._writer.write(part, path)
         if not isinstance(block, dict):
             self._written[event.block_start.block] = _Written("opaque")
             self._send_start(index, block, event)
@@ -278,6 +309,8 @@ class AnthropicStreamEncoder:
         if written is None:
             return
         kind = delta.WhichOneof("delta")
+        if delta.logprobs_json:
+            self._losses.dropped("candidates[0].logprobs_json", LOGPROBS)
         if kind == "text" and written.kind == "text" and not event.extensions:
             self._out.append(_TEXT_DELTA % (index, encode_json(delta.text)))
             return
@@ -290,6 +323,20 @@ class AnthropicStreamEncoder:
         body = _delta_body(delta, kind, written.kind)
         if body is not None:
             self._send_delta(index, body, event)
+        if kind == "citation":
+            self._citation(delta, written=body is not None)
+        elif kind == "state" and body is None:
+            self._losses.state(delta.state, _path(delta.block))
+
+    def _citation(self, delta: BlockDelta, *, written: bool) -> None:
+        path = _path(delta.block)
+        if not written:
+            self._losses.dropped(f"{path}.citations", NO_SUCH_CITATION)
+        note_places((delta.citation,), path, self._losses)
+
+
+def _path(block: int) -> str:
+    return f"candidates[0].parts[{block}]"
 
 
 def _delta_body(delta: BlockDelta, kind: str | None, block: str) -> object | None:

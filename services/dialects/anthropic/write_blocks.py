@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, CacheMark, Part, Reasoning, ToolCall, ToolResult
-from services.dialects.anthropic.citations import write_citation
+from services.dialects.anthropic.citations import NO_SUCH_CITATION, write_citation
 from services.dialects.anthropic.wire import (
     CUSTOM_TOOL_INPUT,
     CUSTOM_TOOL_SUFFIX,
@@ -82,7 +82,7 @@ class BlockWriter:
         block = self._block(kind, part, extension, path)
         if block is None:
             return None
-        if not self._answer:
+        if part.extensions:
             self._losses.foreign(part.extensions, DIALECT, path)
         if part.HasField("cache"):
             block["cache_control"] = write_cache(part.cache)
@@ -106,10 +106,9 @@ class BlockWriter:
                 return None
 
     def _refusal(self, refusal: str, path: str) -> JsonObject | None:
-        if not self._answer:
-            if not refusal:
-                return None
-            self._losses.emulated(path, "a refusal is sent as text")
+        if not refusal and not self._answer:
+            return None
+        self._losses.emulated(path, "a refusal is sent as text")
         return {"type": "text", "text": refusal}
 
     def _opaque(self, part: Part, path: str) -> msgspec.Raw | None:
@@ -129,7 +128,7 @@ class BlockWriter:
             written = [write_citation(citation, answer=self._answer) for citation in part.citations]
             kept = [citation for citation in written if citation is not None]
             if len(kept) < len(written):
-                self._losses.dropped(f"{path}.citations", "citations of this kind do not exist at Anthropic")
+                self._losses.dropped(f"{path}.citations", NO_SUCH_CITATION)
             if kept:
                 block["citations"] = kept
         return block

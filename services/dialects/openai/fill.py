@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llmhub.types.v1.content_pb2 import MediaKind, Part
 from services.dialects.members import Extension, JsonObject, decode_json
-from services.dialects.openai.media import encode_answer_audio
+from services.dialects.openai.media import encode_answer_audio, takes_image, takes_sound
 from services.dialects.openai.parts import encode_annotation, encode_content_part, encode_tool_call
 from services.dialects.openai.wire import (
     CONTENT_HOLES,
@@ -184,7 +184,9 @@ def complete_answer(message: JsonObject, buckets: Buckets) -> None:
             before.extend({"type": "text", "text": text} for text in texts)
         else:
             message["content"] = "".join([before or "", *texts])
-    images = [encode_content_part(part) for kind, part in buckets.content if kind == MEDIA_HOLE]
+    media = [part for kind, part in buckets.content if kind == MEDIA_HOLE]
+    buckets.audio.extend(part for part in media if takes_sound(part.media))
+    images = [encode_content_part(part) for part in media if takes_image(part.media)]
     if images:
         message["images"] = [*message.get("images", ()), *images]
     _complete(message, buckets, "reasoning_content")

@@ -188,3 +188,16 @@ def _url(media: Media) -> str:
     if media.WhichOneof("source") == "url":
         return media.url
     return encode_data_url(media.mime_type or sniff_type(media.data), media.data)
+
+
+def takes_sound(media: Media) -> bool:
+    """Whether a medium is the sound of an answer."""
+    return media.kind == MediaKind.MEDIA_KIND_AUDIO and media.WhichOneof("source") in {None, "data"}
+
+
+def takes_image(media: Media) -> bool:
+    """Whether a medium is an image that an answer can hold."""
+    return media.kind in {
+        MediaKind.MEDIA_KIND_IMAGE,
+        MediaKind.MEDIA_KIND_UNSPECIFIED,
+    } and media.WhichOneof("source") in {"data", "url"}

@@ -6,7 +6,9 @@ from typing import Any
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
 from llmhub.types.v1.generation_pb2 import Candidate, Finish, FinishReason
+from services.dialects.answer_losses import AnswerLosses
 from services.dialects.members import Extension, JsonObject, Members, answer_object, decode_json, encode_json
+from services.dialects.openai.answer_losses import FOREIGN_LOGPROBS, note_answer, note_finish
 from services.dialects.openai.errors import error_in_answer
 from services.dialects.openai.fill import complete_answer, fill
 from services.dialects.openai.messages import take_parts
@@ -93,15 +95,17 @@ def encode_finish(finish: Finish, *, native: bool, refused: bool = False) -> str
 
 
 def encode_response(response: GenerateResponse) -> bytes:
-    """Write an answer, in the shape it had if it came in this dialect."""
+    """Write an answer, in the shape it had if it came in this dialect; its warnings gain what is lost."""
+    losses = AnswerLosses()
     extension = Extension(response.extensions, DIALECT)
     value: JsonObject = {
         "id": response.response_id or response.request_id,
         "object": _OBJECT,
         "created": response.created_at.seconds,
         "model": response.provider_model or response.model,
-        "choices": [_encode_choice(candidate) for candidate in response.candidates],
+        "choices": [_encode_choice(candidate, losses) for candidate in response.candidates],
     }
+    note_answer(response, losses)
     native = DIALECT in response.extensions
     if native:
         _drop_untold(value, response, extension)
@@ -115,6 +119,7 @@ def encode_response(response: GenerateResponse) -> bytes:
             del members["service_tier"]
     if members.get("usage") == HOLE and "usage" not in value:
         del members["usage"]
+    response.warnings.extend(losses.warnings)
     return encode_json(extension.merge(value))
 
 
@@ -129,7 +134,7 @@ def _drop_untold(value: JsonObject, response: GenerateResponse, extension: Exten
         del value["created"]
 
 
-def _encode_choice(candidate: Candidate) -> JsonObject:
+def _encode_choice(candidate: Candidate, losses: AnswerLosses) -> JsonObject:
     extension = Extension(candidate.extensions, DIALECT)
     native = DIALECT in candidate.extensions
     members = extension.members
@@ -143,12 +148,17 @@ def _encode_choice(candidate: Candidate) -> JsonObject:
             message.setdefault("content", None)
         choice["message"] = message
     if candidate.logprobs_json and (not native or members.get("logprobs") == HOLE):
-        logprobs = _logprobs(candidate.logprobs_json)
+        logprobs = own_logprobs(candidate.logprobs_json)
         if logprobs is not None:
             choice["logprobs"] = logprobs
+        else:
+            losses.dropped(f"candidates[{candidate.index}].logprobs_json", FOREIGN_LOGPROBS)
     if candidate.HasField("finish") and (not native or members.get("finish_reason") == HOLE):
         refused = any(part.WhichOneof("kind") == "refusal" for part in candidate.parts)
-        choice["finish_reason"] = encode_finish(candidate.finish, native=native, refused=refused)
+        word = encode_finish(candidate.finish, native=native, refused=refused)
+        choice["finish_reason"] = word
+        if not native:
+            note_finish(candidate.finish, word, f"candidates[{candidate.index}]", losses)
     for name in ("logprobs", "finish_reason"):
         if members.get(name) == HOLE:
             members[name] = None
@@ -157,7 +167,7 @@ def _encode_choice(candidate: Candidate) -> JsonObject:
     return extension.merge(choice)
 
 
-def _logprobs(text: str) -> JsonObject | None:
+def own_logprobs(text: str) -> JsonObject | None:
     """The object, if it is one of OpenAI's form."""
     try:
         value = decode_json(text)

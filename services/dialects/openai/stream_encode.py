@@ -6,18 +6,30 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llmhub.types.v1.content_pb2 import MediaKind, Part, ToolKind
+from llmhub.types.v1.content_pb2 import Part, ToolKind
 from llmhub.types.v1.stream_pb2 import BlockDelta, BlockStart, Finished, Started, StreamEvent
 from llmhub.types.v1.usage_pb2 import Usage
+from services.dialects.answer_losses import AnswerLosses
 from services.dialects.codec import DecodedRequest
 from services.dialects.failure import message_error
 from services.dialects.members import Extension, JsonObject, decode_json, encode_json
+from services.dialects.openai.answer_losses import (
+    FOREIGN_LOGPROBS,
+    ONE_SOUND,
+    TEXT_FIRST,
+    note_citations,
+    note_finish,
+    note_part,
+    note_usage,
+)
 from services.dialects.openai.errors import error_object
+from services.dialects.openai.fill import merge_details
 from services.dialects.openai.frame import Values, fill_choice
+from services.dialects.openai.media import takes_image, takes_sound
 from services.dialects.openai.parts import encode_annotation, encode_content_part
-from services.dialects.openai.response import encode_finish
+from services.dialects.openai.response import encode_finish, own_logprobs
 from services.dialects.openai.usage import encode_usage
-from services.dialects.openai.wire import DIALECT, HOLE, encode_base64
+from services.dialects.openai.wire import DIALECT, HOLE, REASONING_DETAILS, encode_base64
 from services.dialects.sse import encode_event
 from services.runtime.errors import LlmhubError, StreamInterrupted
 
@@ -41,7 +53,9 @@ class OpenAIStreamEncoder:
         self._annotations: Counter[int] = Counter()
         self._usage: Usage | None = None
         self._failed = False
-        self._usage_sent = False
+        self._losses = AnswerLosses()
+        self._sounds: dict[int, int] = {}
+        """The block of each candidate's sound."""
 
     def encode(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the bytes for these events; a frame's events should come in one call."""
@@ -79,6 +93,7 @@ class OpenAIStreamEncoder:
         match event.WhichOneof("event"):
             case "started":
                 self._start(event.started)
+                self._losses.announced(event.started)
             case "block_start":
                 start = event.block_start
                 kind = start.part.WhichOneof("kind") or "text"
@@ -145,12 +160,20 @@ class OpenAIStreamEncoder:
         self._event_name = name if isinstance(name, str) else ""
         self._skeleton.update(extension.members)
 
-    def _chunk(self, candidate: int, delta: JsonObject, finish: str | None = None) -> bytes:
-        choice = {"index": candidate, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self,
+        candidate: int,
+        delta: JsonObject,
+        finish: str | None = None,
+        logprobs: JsonObject | None = None,
+    ) -> bytes:
+        choice = {"index": candidate, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return encode_event(encode_json({**self._envelope, "choices": [choice]}))
 
     def _canonical(self, event: StreamEvent, written: list[bytes]) -> None:
         """Write one event as OpenAI would."""
+        if event.extensions:
+            self._losses.foreign(event.extensions, DIALECT)
         match event.WhichOneof("event"):
             case "started":
                 written.append(self._chunk(0, {"role": "assistant", "content": ""}))
@@ -159,13 +182,16 @@ class OpenAIStreamEncoder:
                 if delta:
                     written.append(self._chunk(event.block_start.candidate, delta))
             case "block_delta":
-                delta = self._continuation(event.block_delta)
+                piece = event.block_delta
+                delta = self._continuation(piece)
+                logprobs = self._logprobs(piece) if piece.logprobs_json else None
                 if delta:
-                    written.append(self._chunk(event.block_delta.candidate, delta))
+                    written.append(self._chunk(piece.candidate, delta, logprobs=logprobs))
             case "candidate_finish":
                 end = event.candidate_finish
                 refused = "refusal" in self._kinds.values()
                 word = encode_finish(end.finish, native=False, refused=refused)
+                note_finish(end.finish, word, f"candidates[{end.candidate}]", self._losses)
                 written.append(self._chunk(end.candidate, {}, word))
             case "keep_alive":
                 written.append(_KEEP_ALIVE)
@@ -174,8 +200,12 @@ class OpenAIStreamEncoder:
 
     def _opening(self, start: BlockStart) -> JsonObject:
         part: Part = start.part
+        path = _path(start)
+        note_part(part, path, self._losses, native=self._native)
         match part.WhichOneof("kind"):
             case "text":
+                if self._calls.get(start.candidate):
+                    self._losses.altered(path, TEXT_FIRST)
                 return {"content": part.text} if part.text else {}
             case "refusal":
                 return {"refusal": part.refusal} if part.refusal else {}
@@ -188,10 +218,22 @@ class OpenAIStreamEncoder:
                 index = self._calls[start.candidate][start.block]
                 inner = {"name": call.name, argument: call.arguments}
                 return {"tool_calls": [{"index": index, "id": call.id, "type": kind, kind: inner}]}
-            case "media" if part.media.kind != MediaKind.MEDIA_KIND_AUDIO and part.media.WhichOneof("source"):
+            case "media" if takes_image(part.media):
                 return {"images": [encode_content_part(part)]}
+            case "media" if takes_sound(part.media):
+                return self._sound(start, path)
             case _:
                 return {}
+
+    def _sound(self, start: BlockStart, path: str) -> JsonObject:
+        if self._sounds.setdefault(start.candidate, start.block) != start.block:
+            self._losses.dropped(path, ONE_SOUND)
+            return {}
+        media = start.part.media
+        audio: JsonObject = {"data": encode_base64(media.data)} if media.data else {}
+        if media.transcript:
+            audio["transcript"] = media.transcript
+        return {"audio": audio} if audio else {}
 
     def _continuation(self, delta: BlockDelta) -> JsonObject:
         kind = self._kinds.get((delta.candidate, delta.block), "text")
@@ -203,6 +245,7 @@ class OpenAIStreamEncoder:
                 index = self._calls.get(delta.candidate, {}).get(delta.block, 0)
                 return {"tool_calls": [{"index": index, "function": {"arguments": delta.arguments}}]}
             case "citation":
+                note_citations((delta.citation,), _path(delta), self._losses)
                 annotation = encode_annotation(delta.citation)
                 if annotation is None:
                     return {}
@@ -210,23 +253,39 @@ class OpenAIStreamEncoder:
                 index = self._annotations[delta.candidate]
                 self._annotations[delta.candidate] += 1
                 return {"annotations": [{"index": index, **annotation}]}
+            case "data" | "transcript" if self._sounds.get(delta.candidate, delta.block) != delta.block:
+                return {}
             case "data":
                 return {"audio": {"data": encode_base64(delta.data)}}
             case "transcript":
                 return {"audio": {"transcript": delta.transcript}}
+            case "state" if delta.state.dialect == DIALECT and delta.state.kind == REASONING_DETAILS:
+                return {REASONING_DETAILS: merge_details([delta.state.data])}
+            case "state":
+                self._losses.state(delta.state, _path(delta))
+                return {}
             case _:
                 return {}
 
+    def _logprobs(self, delta: BlockDelta) -> JsonObject | None:
+        value = own_logprobs(delta.logprobs_json)
+        if value is None:
+            self._losses.dropped(f"candidates[{delta.candidate}].logprobs_json", FOREIGN_LOGPROBS)
+        return value
+
     def _finish(self, finished: Finished, written: list[bytes]) -> None:
         if not finished.complete:
+            written.append(self._losses.comments(finished))
             if not self._failed:
                 written.append(encode_event(self._failure(finished)))
             return
-        if self._include_usage and not self._native:
-            usage = finished.usage if finished.HasField("usage") else self._usage
-            if usage is not None:
+        usage = finished.usage if finished.HasField("usage") else self._usage
+        if usage is not None and not self._native:
+            note_usage(usage, self._losses)
+            if self._include_usage:
                 chunk: Any = {**self._envelope, "choices": [], "usage": encode_usage(usage)}
                 written.append(encode_event(encode_json(chunk)))
+        written.append(self._losses.comments(finished))
         written.append(_DONE)
 
     def _failure(self, finished: Finished) -> bytes:
@@ -245,3 +304,7 @@ class OpenAIStreamEncoder:
             if isinstance(value, dict) and value.get("error"):
                 return encode_json({"error": value["error"]})
         return encode_json({"error": error_object(error)})
+
+
+def _path(place: BlockStart | BlockDelta) -> str:
+    return f"candidates[{place.candidate}].parts[{place.block}]"
