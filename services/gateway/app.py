@@ -20,6 +20,7 @@ from services.gateway.domain.calls import Calls
 from services.gateway.domain.pipeline import Pipeline, Rules
 from services.gateway.http.app import Door
 from services.gateway.http.catalog import Catalog
+from services.gateway.http.default_model import DefaultModels
 from services.gateway.ports import Authenticator
 from services.gateway.servicers.completion import CompletionServicer
 from services.gateway.servicers.embedding import EmbeddingServicer
@@ -70,6 +71,7 @@ async def build(
             pipeline,
             authenticator,
             Catalog(channels.to("router")),
+            DefaultModels(channels.to("router")),
             max_body_bytes=settings.max_body_bytes,
             ready=lambda: outbox.ready and authenticator.ready() and not calls.leaving,
         )

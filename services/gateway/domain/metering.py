@@ -83,10 +83,15 @@ def outcome_of(error: BaseException | None) -> Outcome.ValueType:
             return OUTCOME_ABORTED_CLIENT
 
 
+_NOT_GUESSED: Final = frozenset({"moderate", "image", "speech", "transcribe", "rerank"})
+"""Operations that nobody charges by the length of what is sent: what the provider does not tell is not known."""
+
+
 def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
     """Return what the attempt consumed: the provider's own counts where it gave them all, else filled by a guess.
 
-    A provider that failed before any content charges nothing; an attempt that never left costs nothing.
+    A provider that failed before any content charges nothing; an attempt that never left costs nothing. Usage without
+    any count and without a measure is not known.
     """
     if outcome == OUTCOME_NOT_SENT:
         return Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
@@ -98,6 +103,8 @@ def usage_of(ask: Ask, progress: Progress, outcome: Outcome.ValueType) -> Usage:
             if progress.HasField("usage")
             else Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
         )
+    if ask.operation in _NOT_GUESSED:
+        return Usage(provider_json=progress.usage.provider_json)
     return _filled(ask, progress)
 
 

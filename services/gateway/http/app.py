@@ -12,14 +12,18 @@ import msgspec
 
 from llmhub.types.v1.access_pb2 import Scope
 from services.gateway.domain.pipeline import Pipeline
+from services.gateway.http import ids
 from services.gateway.http.catalog import Catalog
-from services.gateway.http.endpoints import ENDPOINTS, dialect_of
+from services.gateway.http.default_model import DefaultModels
 from services.gateway.http.exchange import Exchange
-from services.gateway.http.vendor import VendorCall
+from services.gateway.http.gemini import wants_array
+from services.gateway.http.keys import token_of
+from services.gateway.http.routing import dialect_of, find, is_list
+from services.gateway.http.vendor import Caller, VendorCall
 from services.gateway.ports import Authenticator
 from services.runtime import context as ambient
 from services.runtime.access import require
-from services.runtime.errors import InternalError, KeyMissing, LlmhubError, OperationUnsupported
+from services.runtime.errors import InternalError, LlmhubError, OperationUnsupported
 from services.runtime.ids import new_id
 from services.runtime.log import get_logger
 from services.runtime.status import NOT_STARTED, is_not_started
@@ -37,6 +41,7 @@ class Door:
         pipeline: Pipeline,
         authenticator: Authenticator,
         catalog: Catalog,
+        defaults: DefaultModels,
         *,
         max_body_bytes: int,
         ready: Callable[[], bool],
@@ -44,6 +49,7 @@ class Door:
         self._pipeline = pipeline
         self._authenticator = authenticator
         self._catalog = catalog
+        self._defaults = defaults
         self._max_body_bytes = max_body_bytes
         self._ready = ready
 
@@ -53,7 +59,7 @@ class Door:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
-        """Serve one exchange."""
+        """Serve one exchange. An answer that cannot be finished is left unfinished: the server ends its connection."""
         if scope["type"] != "http":
             return
         exchange = Exchange(scope, receive, send)
@@ -74,35 +80,28 @@ class Door:
             await _refuse(exchange, InternalError("llmhub has a defect; its log has more"), request_id)
 
     async def _route(self, exchange: Exchange, request_id: str) -> None:
-        path = exchange.path
-        if exchange.method in {"GET", "HEAD"} and (path == "/" or path.startswith("/health")):
+        method, path = exchange.method, exchange.path
+        if method in {"GET", "HEAD"} and (path == "/" or path.startswith("/health")):
             await self._health(exchange, path)
             return
-        endpoint = ENDPOINTS.get(path)
-        listed = path == "/v1/models" or path.startswith("/v1/models/")
-        if endpoint is not None and exchange.method == "POST":
-            token = _token(exchange)
+        found = find(path)
+        if found is not None and method == "POST":
+            token = token_of(exchange.headers, exchange.query)
             principal = await self._authenticator.authenticate(token)
             require(principal, Scope.SCOPE_INFERENCE)
             ambient.principal.set(principal)
-            await VendorCall(exchange, endpoint, principal, request_id).serve(
-                self._pipeline, self._max_body_bytes
-            )
+            call = VendorCall(exchange, found.endpoint, found.model, Caller(principal, token, request_id))
+            await call.serve(self._pipeline, self._defaults, self._max_body_bytes)
             return
-        if listed and exchange.method in {"GET", "HEAD"}:
-            token = _token(exchange)
-            body = await self._catalog.answer(path, token)
-            await exchange.answer(200, {**_JSON, "x-request-id": request_id}, body)
+        listed = is_list(path)
+        if listed and method in {"GET", "HEAD"}:
+            token = token_of(exchange.headers, exchange.query)
+            dialect = dialect_of(exchange).name
+            body = await self._catalog.answer(dialect, path, exchange.query, token)
+            await exchange.answer(200, {**_JSON, **ids.headers(dialect, request_id)}, body)
             return
-        error = OperationUnsupported(
-            f"there is no {exchange.method} {path}", operation=f"{exchange.method} {path}"
-        )
-        if endpoint is None and not listed:
-            raise error
-        # SDKs try a 501 again; a wrong method stays wrong.
-        answer = dialect_of(path).encode_error(error, request_id)
-        allow = "GET, HEAD" if listed else "POST"
-        await exchange.answer(HTTPStatus.METHOD_NOT_ALLOWED, {**answer.headers, "allow": allow}, answer.body)
+        allow = "POST" if found is not None else "GET, HEAD" if listed else ""
+        await _refuse_route(exchange, allow, request_id)
 
     async def _health(self, exchange: Exchange, path: str) -> None:
         """Answer the probes: live while the process runs, ready while it takes calls."""
@@ -114,20 +113,37 @@ class Door:
 async def _refuse(exchange: Exchange, error: LlmhubError, request_id: str) -> None:
     if exchange.started:
         return
-    answer = dialect_of(exchange.path).encode_error(error, request_id)
-    headers = {**answer.headers, NOT_STARTED: "1"} if is_not_started(error) else answer.headers
-    await exchange.answer(answer.status, headers, answer.body)
+    codec = dialect_of(exchange)
+    answer = codec.encode_error(error, request_id)
+    headers = {**answer.headers, **ids.headers(codec.name, request_id)}
+    if is_not_started(error):
+        headers[NOT_STARTED] = "1"
+    status = answer.status
+    if codec.name.startswith("openai") and status == HTTPStatus.NOT_IMPLEMENTED:
+        # SDKs try a 501 again; what a model cannot do it will not be able to do in a second either.
+        status = HTTPStatus.BAD_REQUEST
+    body = answer.body
+    if wants_array(exchange.path, exchange.query):
+        body = b"[%b]" % body
+    await exchange.answer(status, headers, body)
 
 
-def _token(exchange: Exchange) -> str:
-    """Return the key the caller sent, wherever its vendor's SDK puts it. Raises KeyMissing."""
-    scheme, _, token = exchange.headers.get("authorization", "").partition(" ")
-    if token and scheme.lower() == "bearer":
-        return token.strip()
-    if token := exchange.headers.get("x-api-key", ""):
-        return token
-    message = "no API key was sent: use authorization: Bearer KEY or x-api-key: KEY"
-    raise KeyMissing(message)
+async def _refuse_route(exchange: Exchange, allow: str, request_id: str) -> None:
+    """Say that there is nothing here for this method; `allow` is what there is."""
+    what = f"{exchange.method} {exchange.path}"
+    codec = dialect_of(exchange)
+    answer = codec.encode_error(OperationUnsupported(f"there is no {what}", operation=what), request_id)
+    headers = {**answer.headers, **ids.headers(codec.name, request_id)}
+    if allow:
+        headers["allow"] = allow
+    status = HTTPStatus.METHOD_NOT_ALLOWED if allow else HTTPStatus.NOT_FOUND
+    body = answer.body
+    if codec.name == "gemini":
+        # Google's bodies repeat the status.
+        value = msgspec.json.decode(body)
+        value["error"] |= {"code": status, "status": "NOT_FOUND"}
+        body = msgspec.json.encode(value)
+    await exchange.answer(status, headers, body)
 
 
 def _request_id(text: str | None) -> str:

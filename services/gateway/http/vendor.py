@@ -6,9 +6,10 @@ import asyncio
 import json
 from collections.abc import Iterable
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
-from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse, RelayResponse
+from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse, RelayHead, RelayResponse
 from llmhub.route.v1.route_service_pb2 import Target
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.generation_pb2 import WarningKind
@@ -17,8 +18,14 @@ from services.dialects.codec import DecodedRequest, StreamEncoder
 from services.gateway.domain.call import Ask
 from services.gateway.domain.payload import Payload, Relay, Whole
 from services.gateway.domain.pipeline import Pipeline
-from services.gateway.http.endpoints import Decoded, VendorEndpoint, sniff
+from services.gateway.http import ids
+from services.gateway.http.default_model import DefaultModels
+from services.gateway.http.endpoints import Decoded, VendorEndpoint
 from services.gateway.http.exchange import Exchange
+from services.gateway.http.gemini import wants_array
+from services.gateway.http.json_array import JsonArray
+from services.gateway.http.keys import without_secrets
+from services.gateway.http.question import Asked, Question
 from services.gateway.http.timeout import grpc_timeout
 from services.gateway.ports import Piece
 from services.gateway.servicers.completion import header_text, served_model
@@ -27,69 +34,89 @@ from services.runtime.errors import LlmhubError
 from services.runtime.status import to_message
 
 _MAX_WARNINGS_HEADER = 4096
+_FORM = "multipart/"
+_EVENTS = "text/event-stream"
+_EVENTS_HEADERS = {"content-type": f"{_EVENTS}; charset=utf-8", "cache-control": "no-cache"}
+_ARRAY_HEADERS = {"content-type": "application/json; charset=UTF-8"}
 
-_SSE_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-}
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, with which key, and the id of the call."""
+
+    principal: Principal
+    token: str
+    request_id: str
 
 
 class VendorCall:
-    """One call at a vendor endpoint."""
+    """One call at a vendor endpoint; `model` is what its path names, where it does."""
 
-    def __init__(
-        self, exchange: Exchange, endpoint: VendorEndpoint, principal: Principal, request_id: str
-    ) -> None:
+    def __init__(self, exchange: Exchange, endpoint: VendorEndpoint, model: str, caller: Caller) -> None:
         self._exchange = exchange
         self._endpoint = endpoint
-        self._principal = principal
-        self._request_id = request_id
+        self._model = model
+        self._caller = caller
+        self._array = JsonArray() if wants_array(exchange.path, exchange.query) else None
+        self._events = False
+        """The answer has begun and is a stream of events, in which a failure has its place."""
         self._encoder: StreamEncoder | None = None
         self._ask: Ask | None = None
         self._decoded: Decoded | None = None
 
-    async def serve(self, pipeline: Pipeline, max_body_bytes: int) -> None:
-        """Run the call to its end. Raises LlmhubError as long as nothing was sent; after that the answer tells it."""
+    async def serve(self, pipeline: Pipeline, defaults: DefaultModels, max_body_bytes: int) -> None:
+        """Run the call to its end.
+
+        Raises LlmhubError as long as nothing was sent. After that a stream of events tells it; any other answer is
+        left unfinished, which whoever holds the connection has to make visible.
+        """
         exchange = self._exchange
-        ask = self._ask = self._question(await exchange.body(max_body_bytes))
+        body = await exchange.body(max_body_bytes)
+        question = self._endpoint.read(Asked(body, exchange.headers.get("content-type", ""), self._model))
+        if not question.model:
+            model = await defaults.resolve(self._endpoint, self._caller.principal, self._caller.token)
+            question = replace(question, model=model)
+        ask = self._ask = self._call(body, question)
         exchange.watch()
         try:
             async with aclosing(pipeline.run(ask)) as pieces:
                 async for piece in pieces:
                     await self._write(piece)
-            await exchange.end()
+            await self._end()
         except LlmhubError as error:
-            if not exchange.started:
+            if not self._events:
                 raise
-            await exchange.write(self._broken(error))
-            await exchange.end()
+            await self._send(self._broken(error))
+            await self._end()
         finally:
             exchange.unwatch()
 
-    def _question(self, body: bytes) -> Ask:
+    def _call(self, body: bytes, question: Question) -> Ask:
         endpoint, headers = self._endpoint, self._exchange.headers
-        sniffed = sniff(body)
+        request_id = self._caller.request_id
         relay = Relay(
             endpoint.endpoint,
             body,
-            stream=bool(sniffed.stream),
+            stream=question.stream,
             headers={name: headers[name] for name in endpoint.relayed_headers if name in headers},
-            query=self._exchange.query,
+            query=without_secrets(self._exchange.query),
         )
-        decoded = self._decoded = Decoded(endpoint, body, self._request_id, sniffed.model)
+        decoded = self._decoded = Decoded(endpoint, body, request_id, question)
 
         def payload(target: Target) -> Payload:
-            return relay if endpoint.endpoint in target.relays else decoded.payload
+            return relay if endpoint.endpoint in target.relays else decoded.payload(target)
 
         seconds = grpc_timeout(headers.get("grpc-timeout"))
+        # The bytes of a recording say nothing about tokens.
+        size = 0 if headers.get("content-type", "").lower().startswith(_FORM) else len(body)
         return Ask(
-            request_id=self._request_id,
-            principal=self._principal,
-            model=sniffed.model,
+            request_id=request_id,
+            principal=self._caller.principal,
+            model=question.model,
             operation=endpoint.operation,
             door=endpoint.codec.name,
-            needs=endpoint.needs(sniffed),
-            input_size=len(body),
+            needs=endpoint.needs(question),
+            input_size=size,
             payload=payload,
             deadline=None if seconds is None else asyncio.get_running_loop().time() + seconds,
         )
@@ -99,19 +126,42 @@ class VendorCall:
         match piece:
             case RelayResponse():
                 if not exchange.started:
-                    await exchange.start(piece.head.status, {**piece.head.headers, **self._attribution(())})
-                await exchange.write(piece.data)
+                    await self._begin_relay(piece.head)
+                await self._send(piece.data)
             case GenerateStreamResponse():
                 if self._encoder is None:
                     warnings = piece.events[0].started.warnings if piece.events else ()
-                    await exchange.start(200, {**_SSE_HEADERS, **self._attribution(warnings)})
+                    self._events = True
+                    headers = _EVENTS_HEADERS if self._array is None else _ARRAY_HEADERS
+                    await exchange.start(200, {**headers, **self._attribution(warnings)})
                     self._encoder = self._endpoint.codec.stream_encoder(self._request())
-                await exchange.write(self._encoder.encode(piece.events))
+                await self._send(self._encoder.encode(piece.events))
             case Whole(answer=answer):
+                if self._endpoint.encode is None:
+                    message = "a translated answer to a call that was to be relayed"
+                    raise TypeError(message)
                 body = self._endpoint.encode(answer)
                 headers = {"content-type": "application/json", **self._attribution(answer.warnings)}
                 await exchange.start(200, {**headers, "content-length": str(len(body))})
                 await exchange.write(body)
+
+    async def _begin_relay(self, head: RelayHead) -> None:
+        headers = {**head.headers, **self._attribution(())}
+        self._events = headers.get("content-type", "").startswith(_EVENTS)
+        if self._array is not None and not self._events:
+            # The provider frames it as the caller wants it.
+            self._array = None
+        elif self._array is not None:
+            headers |= _ARRAY_HEADERS
+        await self._exchange.start(head.status, headers)
+
+    async def _send(self, data: bytes) -> None:
+        await self._exchange.write(data if self._array is None else self._array.feed(data))
+
+    async def _end(self) -> None:
+        if self._array is not None and self._events:
+            await self._exchange.write(self._array.close())
+        await self._exchange.end()
 
     def _request(self) -> DecodedRequest:
         if self._decoded is None:
@@ -129,7 +179,7 @@ class VendorCall:
 
     def _attribution(self, warnings: Iterable[LossWarning]) -> dict[str, str]:
         """Return the headers that say who answered and what was lost on the way."""
-        headers = {"x-request-id": self._request_id, "request-id": self._request_id}
+        headers = ids.headers(self._endpoint.codec.name, self._caller.request_id)
         if self._ask is not None:
             headers["x-llmhub-model"] = header_text(served_model(self._ask) or self._ask.model)
         if text := _warnings(warnings):

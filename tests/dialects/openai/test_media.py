@@ -94,9 +94,9 @@ DONE = {
     "text": "Hallo Welt",
     "usage": {"input_tokens": 14, "output_tokens": 3},
 }
-DELTA: dict[str, Any] = {"type": "transcript.text.delta", "delta": "Hallo Welt"}
+DELTA: dict[str, str] = {"type": "transcript.text.delta", "delta": "Hallo Welt"}
 EVENTS = b"".join(
-    b"event: %b\r\ndata: %b\r\n\r\n" % (event["type"].encode(), json.dumps(event).encode())
+    b"event: %b\r\ndata: %b\r\n\r\n" % (str(event["type"]).encode(), json.dumps(event).encode())
     for event in (DELTA, DONE)
 )
 

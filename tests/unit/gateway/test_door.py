@@ -10,7 +10,7 @@ import pytest
 from llmhub.types.v1.access_pb2 import Scope
 from services.gateway.http.app import Door
 from services.runtime.context import Principal
-from services.runtime.errors import KeyInvalid
+from services.runtime.errors import KeyInvalid, RequestInvalid
 from tests.support.fakes_gateway import end, pipeline, text
 
 KEY = "k" * 32
@@ -31,15 +31,22 @@ class OneKey:
 class NoModels:
     """An empty catalogue."""
 
-    async def answer(self, path: str, token: str) -> bytes:
+    async def answer(self, dialect: str, path: str, query: str, token: str) -> bytes:
         return b'{"object":"list","data":[]}'
+
+
+class NoDefaults:
+    """Knows no model for calls that name none."""
+
+    async def resolve(self, endpoint: object, principal: Principal, token: str) -> str:
+        raise RequestInvalid("model: is required")
 
 
 async def exchange(
     method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"", *, ready: bool = True
 ) -> tuple[int, dict[str, str], bytes]:
     made, _, _ = pipeline({"a": [text("x"), end()]})
-    door = Door(made, OneKey(), NoModels(), max_body_bytes=100, ready=lambda: ready)  # type: ignore[arg-type]
+    door = Door(made, OneKey(), NoModels(), NoDefaults(), max_body_bytes=100, ready=lambda: ready)  # type: ignore[arg-type]
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from services.gateway.http.endpoints import sniff
+from services.gateway.http.question import Asked, in_body
 from services.gateway.servicers.completion import header_text
 from services.runtime.errors import RequestInvalid
 
@@ -11,13 +11,13 @@ from services.runtime.errors import RequestInvalid
 @pytest.mark.parametrize("model", ["", "p/x\r\nset-cookie: a", "p/x\0", "p/x\ty", "p/" + "x" * 255])
 def test_a_name_that_no_header_can_carry_is_refused_by_name(model: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
-        sniff(msgspec.json.encode({"model": model}))
+        in_body(Asked(msgspec.json.encode({"model": model})))
     assert [violation.field for violation in refused.value.violations] == ["model"]
 
 
 @pytest.mark.parametrize("model", ["p/x", "p/" + "x" * 254, "p/ft:a:b%20c", "p/modèle-😀"])
 def test_other_names_are_taken_as_they_are(model: str) -> None:
-    assert sniff(msgspec.json.encode({"model": model})).model == model
+    assert in_body(Asked(msgspec.json.encode({"model": model}))).model == model
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_a_name_stands_in_a_header_as_printable_ascii(text: str, header: str) ->
 def test_a_body_of_endless_depth_is_the_callers_fault() -> None:
     depth = 100_000
     with pytest.raises(RequestInvalid, match="nested"):
-        sniff(b'{"model":"p/x","tools":' + b"[" * depth + b"]" * depth + b"}")
+        in_body(Asked(b'{"model":"p/x","tools":' + b"[" * depth + b"]" * depth + b"}"))
