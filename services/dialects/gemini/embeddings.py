@@ -208,9 +208,7 @@ def _read_one(members: Members, request: EmbedRequest, name: str) -> None:
     text = _content_text(dict(content))
     if text is None:
         parts = content.get("parts")
-        texts = (
-            [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
-        )
+        texts: list[Any] = [part.get("text") if isinstance(part, dict) else None for part in _list(parts)]
         if not texts or not all(type(each) is str for each in texts):
             members.fault(name, "must be text: llmhub embeds nothing else for other providers")
             return
@@ -315,11 +313,8 @@ def _read_statistics(predictions: list[Any], usage: Usage) -> None:
     for each in predictions:
         embeddings = each.get("embeddings") if isinstance(each, dict) else None
         statistics = embeddings.get("statistics") if isinstance(embeddings, dict) else None
-        tokens = (
-            statistics.get("token_count", statistics.get("tokenCount"))
-            if isinstance(statistics, dict)
-            else None
-        )
+        counts = statistics if isinstance(statistics, dict) else {}
+        tokens: Any = counts.get("token_count", counts.get("tokenCount"))
         if type(tokens) not in {int, float} or not 0 <= tokens < 1 << 53:
             return
         total += int(tokens)
@@ -332,3 +327,7 @@ def _own_usage(usage: Usage) -> Any:
         return decode_json(usage.provider_json)
     except ValueError:
         return {"promptTokenCount": usage.input_tokens}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
