@@ -33,7 +33,7 @@ def rpc(port: int, contract: Contract, text: str = "") -> grpc.RpcError | None:
     return None
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1/messagesx", "/v1/responses", "/api/v1/", "/llmhub.x/Y"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1/messagesx", "/v1/files", "/v1/images/edits", "/api/v1/", "/llmhub.x/Y"])
 def test_unknown_paths_are_a_status(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
@@ -41,6 +41,14 @@ def test_unknown_paths_are_a_status(client: httpx.Client, path: str) -> None:
     body = answer.json()
     assert (body["code"], body["details"]) == (5, [])
     assert "nothing at this path" in body["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1beta/files", "/v1beta/cachedContents/x?key=k"])
+def test_unknown_paths_of_gemini_are_google_s_error(client: httpx.Client, path: str) -> None:
+    answer = client.post(path, json={})
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert (error["code"], error["status"]) == (404, "NOT_FOUND")
 
 
 def test_a_wrong_verb_is_a_status(client: httpx.Client) -> None:
@@ -152,6 +160,23 @@ def test_a_service_that_is_down_is_unavailable_on_every_door(orphan: int, contra
         anthropic = client.post("/v1/messages", json={})
         assert anthropic.status_code == 503
         assert (anthropic.json()["type"], anthropic.json()["error"]["type"]) == ("error", "overloaded_error")
+        for path in ("/v1/messages?beta=true", "/v1/models/x"):
+            asked = client.get(path, headers={"anthropic-version": "2023-06-01"})
+            assert asked.json()["error"]["type"] == "overloaded_error", path
+        for path in (
+            "/v1beta/models/openai/x:generateContent?key=k",
+            "/v1/models/openai/x:streamGenerateContent?alt=sse",
+            "/v1/models/openai/x:batchEmbedContents",
+            "/v1/models/openai/x:embedContent",
+        ):
+            gemini = client.post(path, json={})
+            assert gemini.status_code == 503
+            error = gemini.json()["error"]
+            assert (error["code"], error["status"]) == (503, "UNAVAILABLE"), path
+        google = client.get("/v1/models", headers={"x-goog-api-key": "k"})
+        assert google.json()["error"]["status"] == "UNAVAILABLE"
+        assert client.get("/v1/models?a=b").json()["error"]["type"] == "server_error"
+        assert client.post("/v1/responses/resp_1/cancel").json()["error"]["type"] == "server_error"
         assert client.get("/health").status_code == 503
     error = rpc(orphan, contract)
     assert error is not None

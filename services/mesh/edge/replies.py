@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
-from services.mesh.edge.routes import ANTHROPIC_PATHS, OPENAI_PATHS, OPENAI_PREFIXES
+from services.mesh.edge.routes import (
+    ANTHROPIC_PATHS,
+    GEMINI_VERBS,
+    MODELS_PATH,
+    OPENAI_PATHS,
+    OPENAI_PREFIXES,
+)
 
+_LONGEST_PATTERN: Final = 60
+"""Envoy takes no expression that compiles to more than a hundred instructions."""
 _TEXT: Final = "%LOCAL_REPLY_BODY%"
 
 # HTTP status → google.rpc.Code; the first entry whose status is at or below the reply's counts.
@@ -23,6 +32,16 @@ _ANTHROPIC_TYPES: Final = (
     (405, "invalid_request_error"),
     (404, "not_found_error"),
     (400, "invalid_request_error"),
+)
+_GEMINI_WORDS: Final = (
+    (504, "DEADLINE_EXCEEDED"),
+    (503, "UNAVAILABLE"),
+    (500, "INTERNAL"),
+    (429, "RESOURCE_EXHAUSTED"),
+    (413, "INVALID_ARGUMENT"),
+    (408, "DEADLINE_EXCEEDED"),
+    (404, "NOT_FOUND"),
+    (400, "INVALID_ARGUMENT"),
 )
 
 # The transcoder leaves this header on the REST calls that it turned into gRPC; callers' own are stripped.
@@ -43,17 +62,45 @@ def local_replies() -> dict[str, Any]:
     too_large["headers_to_add"] = [
         {"header": {"key": "grpc-status", "value": "3"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     ]
-    anthropic = [
-        _shaped(status, [_any([_path({"exact": path}) for path in ANTHROPIC_PATHS])], _anthropic(kind))
-        for status, kind in _ANTHROPIC_TYPES
-    ]
-    matches = [{"exact": path} for path in OPENAI_PATHS] + [{"prefix": path} for path in OPENAI_PREFIXES]
-    openai = [
-        _shaped(status, [_any([_path(match) for match in matches])], _openai(kind))
-        for status, kind in _OPENAI_TYPES
-    ]
+    gemini = [_shaped(status, [_of_gemini()], _gemini(word)) for status, word in _GEMINI_WORDS]
+    anthropic = [_shaped(status, [_of_anthropic()], _anthropic(kind)) for status, kind in _ANTHROPIC_TYPES]
+    openai = [_shaped(status, [_of_openai()], _openai(kind)) for status, kind in _OPENAI_TYPES]
     rest = [_shaped(status, [], _rpc_status(code)) for status, code in _RPC_CODES]
-    return {"mappers": [too_large, grpc, *anthropic, *openai, *rest]}
+    return {"mappers": [too_large, grpc, *gemini, *anthropic, *openai, *rest]}
+
+
+def _of_gemini() -> dict[str, Any]:
+    asks_as_google = _all([_models(), _any([_has("x-goog-api-key"), _has("x-goog-api-client")])])
+    return _any([_matching("/v1beta/.*", GEMINI_VERBS), asks_as_google])
+
+
+def _of_anthropic() -> dict[str, Any]:
+    return _any([_matching(*map(re.escape, ANTHROPIC_PATHS)), _all([_models(), _has("anthropic-version")])])
+
+
+def _of_openai() -> dict[str, Any]:
+    prefixes = (f"{re.escape(prefix)}.*" for prefix in OPENAI_PREFIXES)
+    return _matching(*map(re.escape, OPENAI_PATHS), *prefixes)
+
+
+def _models() -> dict[str, Any]:
+    return _matching(f"{MODELS_PATH}(/.*)?")
+
+
+def _matching(*patterns: str) -> dict[str, Any]:
+    """Match whole paths, whatever their query."""
+    batches: list[list[str]] = [[]]
+    for pattern in patterns:
+        if batches[-1] and len("|".join([*batches[-1], pattern])) > _LONGEST_PATTERN:
+            batches.append([])
+        batches[-1].append(pattern)
+    return _any(
+        [_header(":path", {"safe_regex": {"regex": rf"({'|'.join(batch)})(\?.*)?"}}) for batch in batches]
+    )
+
+
+def _gemini(word: str) -> dict[str, Any]:
+    return {"error": {"code": "%RESPONSE_CODE%", "message": _TEXT, "status": word}}
 
 
 def _anthropic(kind: str) -> dict[str, Any]:
@@ -79,7 +126,15 @@ def _mapper(filters: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _any(filters: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"or_filter": {"filters": filters}}
+    return filters[0] if len(filters) == 1 else {"or_filter": {"filters": filters}}
+
+
+def _all(filters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"and_filter": {"filters": filters}}
+
+
+def _has(name: str) -> dict[str, Any]:
+    return {"header_filter": {"header": {"name": name, "present_match": True}}}
 
 
 def _at_least(status: int) -> dict[str, Any]:
@@ -95,9 +150,5 @@ def _compare(operator: str, status: int) -> dict[str, Any]:
     return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
-def _path(match: dict[str, str]) -> dict[str, Any]:
-    return _header(":path", match)
-
-
-def _header(name: str, match: dict[str, str]) -> dict[str, Any]:
+def _header(name: str, match: dict[str, Any]) -> dict[str, Any]:
     return {"header_filter": {"header": {"name": name, "string_match": match}}}

@@ -10,8 +10,25 @@ from services.mesh.edge.plan import EdgePlan
 from services.runtime.status import NOT_STARTED
 
 ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/messages/count_tokens")
-OPENAI_PATHS: Final = ("/v1/chat/completions", "/v1/embeddings", "/v1/models")
-OPENAI_PREFIXES: Final = ("/v1/models/",)
+MODELS_PATH: Final = "/v1/models"
+OPENAI_PATHS: Final = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/moderations",
+    "/v1/images/generations",
+    "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+    "/v1/rerank",
+    MODELS_PATH,
+)
+OPENAI_PREFIXES: Final = ("/v1/models/", "/v1/responses/")
+GEMINI_PATHS: Final = ("/v1beta/models",)
+GEMINI_PREFIXES: Final = ("/v1beta/models/",)
+GEMINI_VERBS: Final = (
+    "/v1/models/.+:(generateContent|streamGenerateContent|countTokens|(batchE|e)mbedContents?)"
+)
+"""What is Gemini's among the paths that other vendors' clients use too."""
 HEALTH_PATHS: Final = ("/health", "/health/live", "/health/ready")
 ROOT: Final = "/"
 
@@ -23,10 +40,11 @@ _REFLECTION_SERVICES: Final = (
 _CORS: Final = "envoy.filters.http.cors"
 _EXPOSED_HEADERS: Final = (
     "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,request-id,retry-after,x-llmhub-model,"
-    "x-llmhub-warnings,openai-processing-ms,openai-version,x-should-retry"
+    "x-llmhub-warnings,x-upstream-request-id,openai-processing-ms,openai-version,x-should-retry"
 )
 _ALLOWED_HEADERS: Final = (
-    "authorization,content-type,accept,x-api-key,api-key,x-grpc-web,x-user-agent,grpc-timeout,x-request-id,"
+    "authorization,content-type,accept,x-api-key,api-key,x-goog-api-key,x-goog-api-client,x-grpc-web,x-user-agent,"
+    "grpc-timeout,x-request-id,"
     "connect-protocol-version,connect-timeout-ms,anthropic-version,anthropic-beta,"
     "anthropic-dangerous-direct-browser-access,openai-organization,openai-project,openai-beta,"
     "x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-retry-count,"
@@ -58,11 +76,11 @@ def virtual_host(plan: EdgePlan, methods: list[PublicMethod]) -> dict[str, Any]:
     routes.append(_to({"prefix": _HEALTH_SERVICE}, "gateway"))
     if plan.reflection:
         routes += [_to({"prefix": prefix}, "gateway") for prefix in _REFLECTION_SERVICES]
-    paths = (*OPENAI_PATHS, *ANTHROPIC_PATHS, *HEALTH_PATHS, ROOT)
+    paths = (*OPENAI_PATHS, *ANTHROPIC_PATHS, *GEMINI_PATHS, *HEALTH_PATHS, ROOT)
     # Preflights of all paths: the CORS filter answers them, but only where there is a route to a cluster.
     routes.append(_to({"prefix": "/", "headers": [_verb("OPTIONS")]}, "gateway-http"))
     routes += [_to({"path": path}, "gateway-http") for path in paths]
-    routes += [_to({"prefix": prefix}, "gateway-http") for prefix in OPENAI_PREFIXES]
+    routes += [_to({"prefix": prefix}, "gateway-http") for prefix in (*OPENAI_PREFIXES, *GEMINI_PREFIXES)]
     # Filters before the transcoder need a route too; it then gives the call its gRPC path and another route.
     routes += [
         _to({"safe_regex": {"regex": _pattern(template)}, "headers": [_verb(verb)]}, method.served_by)
