@@ -33,7 +33,9 @@ def rpc(port: int, contract: Contract, text: str = "") -> grpc.RpcError | None:
     return None
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1/messagesx", "/v1/files", "/v1/images/edits", "/api/v1/", "/llmhub.x/Y"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/v1/messagesx", "/v1/files", "/v1/images/edits", "/api/v1/", "/llmhub.x/Y"]
+)
 def test_unknown_paths_are_a_status(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
