@@ -53,7 +53,7 @@ async def test_a_restart_loses_no_call_that_had_not_started(scene: Scene) -> Non
     await scene.reckon()
     started = scene.evidence.sent()
     lost = [call for call in scene.load.calls if call.end == End.BROKEN and call.request_id not in started]
-    assert not lost, lost[:5]
+    assert not lost, "\n".join(f"{call.request_id} {call.model}: {call.why}" for call in lost)
 
 
 async def _up(scene: Scene) -> None:
