@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.dialects.surrogates import mended
 from services.runtime.errors import RequestInvalid, UpstreamProtocol, Violation
 
 _TYPE_NAMES: Final = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
@@ -36,9 +37,25 @@ def json_text(value: object) -> str:
 
 
 def decode_json(data: bytes | str | msgspec.Raw) -> Any:
-    """Read any JSON; raise ValueError for anything that is none, or too deep, or not Unicode."""
+    """Read any JSON; raise ValueError for anything that is none, or too deep, or not Unicode.
+
+    A lone surrogate escape, which other readers of JSON take, is read as U+FFFD.
+    """
     try:
         return _decode(data)
+    except msgspec.MsgspecError as error:
+        return _decode_mended(data, str(error))
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _decode_mended(data: bytes | str | msgspec.Raw, fault: str) -> Any:
+    text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+    fixed = mended(text)
+    if fixed is text:
+        raise ValueError(fault)
+    try:
+        return _decode(fixed)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from None
 
@@ -46,8 +63,9 @@ def decode_json(data: bytes | str | msgspec.Raw) -> Any:
 def request_object(body: bytes) -> JsonObject:
     """Read a caller's body; raise RequestInvalid unless it is a JSON object."""
     try:
-        value = decode_json(body)
-    except ValueError as error:
+        # To the letter: what a caller sends is not repaired on the way.
+        value = _decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise RequestInvalid(
             "the body is not valid JSON", violations=(Violation("", f"not valid JSON: {error}"),)
         ) from None

@@ -16,6 +16,7 @@ from services.dialects.codec import Passed, RelayBody
 from services.dialects.failure import error_message
 from services.dialects.members import JsonObject, Members, decode_json, encode_json, json_text
 from services.dialects.sse import SseEvent, SseParser
+from services.dialects.surrogates import mended
 from services.runtime.errors import LlmhubError, RequestInvalid, UpstreamProtocol, Violation
 
 _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -48,6 +49,7 @@ def relay_request(body: bytes, model: str) -> RelayBody:
 
 def relay_answer(body: bytes, endpoint: Endpoint.ValueType) -> Progress:
     """Read what a whole answer says; raise UpstreamProtocol for what is no answer."""
+    body = mended(body)
     try:
         members = Members(object_keeping(body, "content", "usage"))
         if members.rest.get("type") == "error":
@@ -120,6 +122,15 @@ class AnthropicRelayTap:
             self._progress.error.CopyFrom(error_message(broken))
 
     def _note(self, event: SseEvent) -> None:
+        try:
+            self._read(event)
+        except ValueError:
+            fixed = mended(event.data)
+            if fixed is event.data:
+                raise
+            self._read(SseEvent(event.event, fixed))
+
+    def _read(self, event: SseEvent) -> None:
         progress = self._progress
         if event.event == "content_block_delta":
             self._characters += delta_size(event.data)

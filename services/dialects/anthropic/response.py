@@ -26,6 +26,7 @@ from services.dialects.anthropic.wire import (
 )
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
+from services.dialects.surrogates import mended
 from services.runtime.errors import UpstreamProtocol
 
 OWN_USAGE: Final = "usage"
@@ -34,6 +35,7 @@ OWN_USAGE: Final = "usage"
 
 def decode_response(body: bytes) -> GenerateResponse:
     """Read a messages answer; raise UpstreamProtocol for anything else, or the error inside it."""
+    body = mended(body)
     try:
         members = Members(object_keeping(body, "content", "usage"))
         if members.rest.get("type") == "error":

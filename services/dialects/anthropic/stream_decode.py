@@ -37,6 +37,7 @@ from services.dialects.anthropic.wire import DIALECT, object_keeping, raw_text, 
 from services.dialects.failure import error_message
 from services.dialects.members import JsonObject, Members, decode_json, json_text
 from services.dialects.sse import SseEvent, SseParser
+from services.dialects.surrogates import mended
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
 
 
@@ -88,7 +89,7 @@ class AnthropicStreamDecoder:
                 break
             self._frame += 1
             try:
-                self._read(event)
+                self._event(event)
             except (ValueError, RecursionError) as error:
                 raise UpstreamProtocol(
                     f"the provider sent an event that is no stream event: {error}"
@@ -111,6 +112,15 @@ class AnthropicStreamDecoder:
     def _take(self) -> list[StreamEvent]:
         out, self._out = self._out, []
         return out
+
+    def _event(self, event: SseEvent) -> None:
+        try:
+            self._read(event)
+        except ValueError:
+            fixed = mended(event.data)
+            if fixed is event.data:
+                raise
+            self._read(SseEvent(event.event, fixed))
 
     def _read(self, event: SseEvent) -> None:
         if event.event == "content_block_delta" and (hot := hot_delta(event.data)) is not None:

@@ -14,6 +14,7 @@ from services.dialects.openai.profile import Profile
 from services.dialects.openai.seen import Seen
 from services.dialects.openai_media import MEDIA, read_answer, relay_form
 from services.dialects.sse import MAX_EVENT_BYTES, SseParser
+from services.dialects.surrogates import mended
 from services.runtime.errors import (
     RequestInvalid,
     StreamInterrupted,
@@ -73,7 +74,7 @@ def relay_answer(body: bytes, endpoint: Endpoint.ValueType) -> Progress:
     if endpoint == Endpoint.ENDPOINT_OPENAI_EMBEDDINGS:
         seen.content = True
         seen.started = True
-    seen.read(body)
+    seen.read(mended(body))
     return seen.progress(complete=seen.failure is None and seen.started)
 
 

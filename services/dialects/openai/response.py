@@ -14,6 +14,7 @@ from services.dialects.openai.fill import complete_answer, fill
 from services.dialects.openai.messages import take_parts
 from services.dialects.openai.usage import decode_usage, encode_usage, usage_text
 from services.dialects.openai.wire import DIALECT, FINISH_REASONS, FINISH_WORDS, HOLE, STANDARD_FINISHES
+from services.dialects.surrogates import mended
 from services.runtime.errors import UpstreamProtocol
 
 _OBJECT = "chat.completion"
@@ -21,6 +22,7 @@ _OBJECT = "chat.completion"
 
 def decode_response(body: bytes) -> GenerateResponse:
     """Read an answer; raise UpstreamProtocol for what is none, or the error that it carries."""
+    body = mended(body)
     value = answer_object(body)
     choices = value.pop("choices", None)
     if not isinstance(choices, list):

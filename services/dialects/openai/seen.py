@@ -13,6 +13,7 @@ from services.dialects.members import JsonObject, decode_json
 from services.dialects.openai.errors import error_in_answer
 from services.dialects.openai.response import decode_finish
 from services.dialects.openai.usage import decode_usage
+from services.dialects.surrogates import mended
 from services.runtime.errors import LlmhubError, UpstreamProtocol
 
 _NULL: Final = b"null"
@@ -112,6 +113,10 @@ class Seen:
         try:
             chunk = _decode(data)
         except (msgspec.MsgspecError, RecursionError):
+            fixed = mended(data)
+            if fixed is not data:
+                self.frames -= 1
+                return self.read(fixed)
             try:
                 chunk = _lenient(decode_json(data))
             except ValueError:

@@ -8,6 +8,7 @@ import msgspec
 
 from llmhub.types.v1.usage_pb2 import Measure, Modality, Usage, UsageClass
 from services.dialects.members import decode_json, json_text
+from services.dialects.surrogates import mended
 
 _INPUT_MODALITIES: Final = (
     ("audio_tokens", Modality.MODALITY_AUDIO),
@@ -35,12 +36,19 @@ _groq_spoken = msgspec.json.Decoder(_GroqSpoken).decode
 
 def usage_text(body: bytes) -> str:
     """The JSON of the usage member of a body or frame, to the letter."""
-    return bytes(_spoken(body).usage).decode()
+    try:
+        spoken = _spoken(body)
+    except msgspec.MsgspecError:
+        spoken = _spoken(mended(body))
+    return bytes(spoken.usage).decode()
 
 
 def groq_usage_text(body: bytes) -> str:
     """As usage_text, of Groq's own copy."""
-    own = _groq_spoken(body).x_groq
+    try:
+        own = _groq_spoken(body).x_groq
+    except msgspec.MsgspecError:
+        own = _groq_spoken(mended(body)).x_groq
     return bytes(own.usage).decode() if own is not None else ""
 
 
