@@ -127,12 +127,15 @@ def _error_object(value: Any) -> JsonObject:
         value = value[0]
     if not isinstance(value, dict):
         return {}
-    error = value.get("error")
+    detail = value.get("detail")
+    # FastAPI wraps what a server raised.
+    outer: JsonObject = detail if "error" not in value and isinstance(detail, dict) else value
+    error = outer.get("error")
     if isinstance(error, dict):
         return error
     if isinstance(error, str):
-        return {**value, "message": error}
-    return value
+        return {**outer, "message": error}
+    return outer
 
 
 def _message(error: JsonObject, value: Any) -> str:

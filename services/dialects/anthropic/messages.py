@@ -27,7 +27,7 @@ from services.dialects.anthropic.wire import DIALECT, Block, elements, merge_bac
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json
-from services.runtime.errors import Violation
+from services.runtime.errors import RequestInvalid, Violation
 
 _ROLES: Final = {"user": ROLE_USER, "assistant": ROLE_ASSISTANT, "system": ROLE_SYSTEM}
 _ABOVE: Final = {ROLE_SYSTEM, ROLE_DEVELOPER}
@@ -95,6 +95,9 @@ def write_conversation(messages: Sequence[Message], losses: Losses) -> JsonObjec
     turns: list[JsonObject] = []
     for index in range(leading, len(messages)):
         _append(turns, messages[index], f"messages[{index}]", writer, losses)
+    if not turns:
+        fault = Violation("messages", "must hold something that can be sent to Anthropic")
+        raise RequestInvalid(f"{fault.field} {fault.message}", violations=(fault,))
     body["messages"] = turns
     return body
 
@@ -166,6 +169,7 @@ def _append(
     if shape == "string" and len(message.parts) == 1:
         content = message.parts[0].text
     elif not blocks and shape != "[]":
+        losses.dropped(path, "a message without content is not sent")
         return
     last = turns[-1] if turns else None
     if role == "user" and last is not None and last["role"] == "user" and _TURN not in extension.shape:

@@ -212,13 +212,19 @@ def _write_format(request: GenerateRequest, body: JsonObject, config: JsonObject
         _instruct(body, _JSON_INSTRUCTION)
     if wanted.WhichOneof("kind") != "json_schema":
         return
+    if not wanted.json_schema.schema_json:
+        losses.emulated(
+            "response_format.json_schema.schema_json", "there is no schema: an instruction asks for JSON"
+        )
+        _instruct(body, _JSON_INSTRUCTION)
+        return
     # The schema's name is a label only, and Anthropic always keeps to the schema.
     if wanted.json_schema.HasField("strict") and not wanted.json_schema.strict:
         losses.altered("response_format.json_schema.strict", "Anthropic always keeps to the schema")
     if wanted.json_schema.description:
         losses.dropped("response_format.json_schema.description", "Anthropic has no place for it")
     losses.foreign(wanted.extensions, DIALECT, "response_format")
-    schema, _ = caller_json(wanted.json_schema.schema_json or "{}", "response_format.json_schema.schema_json")
+    schema, _ = caller_json(wanted.json_schema.schema_json, "response_format.json_schema.schema_json")
     written = merge_back({"type": "json_schema", "schema": schema}, Extension(wanted.extensions, DIALECT))
     if _OUTPUT_FORMAT in Extension(request.extensions, DIALECT).shape:
         body["output_format"] = written

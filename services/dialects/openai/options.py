@@ -60,6 +60,8 @@ def _decode_counts(members: Members, request: GenerateRequest) -> None:
     candidates = members.integer("n", 31)
     if candidates is not None:
         options.candidates = candidates
+        if candidates < 1:
+            members.fault("n", "must be at least 1")
     logprobs = members.flag("logprobs")
     if logprobs is not None:
         options.logprobs = logprobs

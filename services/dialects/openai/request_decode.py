@@ -107,6 +107,8 @@ def _decode_messages(members: Members, request: GenerateRequest, faults: list[Vi
             faults.append(Violation(f"{where}.role", "must be one of " + ", ".join(ROLES)))
             continue
         _check(value, where, faults)
+        if known != Role.ROLE_ASSISTANT and value.get("content") is None:
+            faults.append(Violation(f"{where}.content", "is required"))
         message.role = known
         if known == Role.ROLE_TOOL:
             _decode_result(value, message, called, legacy=role == "function")
