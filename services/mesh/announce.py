@@ -5,9 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
-from services.mesh.config import SIM, Config
+from services.mesh.config import Config
+from services.mesh.provider_section import SIM
 from services.mesh.resolve import providers_of
+
+_EXAMPLES: Final = {
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-2.5-flash",
+    "vertex": "gemini-2.5-flash",
+    "bedrock": "amazon.nova-lite-v1:0",
+    "ollama": "llama3.2",
+    "cohere": "command-a-03-2025",
+}
+"""A model of each dialect that is not OpenAI's."""
 
 
 @dataclass(slots=True)
@@ -87,5 +99,5 @@ def _model(config: Config) -> str:
         listed = list(providers[name].models)
         if listed:
             return f"{name}/{listed[0]}"
-        return f"{name}/{'claude-haiku-4-5' if providers[name].dialect == 'anthropic' else 'gpt-4o-mini'}"
+        return f"{name}/{_EXAMPLES.get(providers[name].dialect, 'gpt-4o-mini')}"
     return "sim/echo"

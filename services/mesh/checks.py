@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from services.mesh.config import SIM, UNSET, Config, ModelEntry, ProviderModel
+from services.dialects.registry import DIALECTS
+from services.mesh.config import Config, ModelEntry
+from services.mesh.provider_section import OWNERS, SIM, UNSET, Provider, ProviderModel
 
 KeyPath = tuple[str | int, ...]
 Found = Iterator[tuple[KeyPath, str, str]]
@@ -64,6 +66,17 @@ def _providers(config: Config) -> Found:
         url = provider.base_url
         if url and not UNSET.search(url) and not url.startswith(("http://", "https://")):
             yield ("providers", name, "base_url"), "is no HTTP address", "begin it with http:// or https://"
+        yield from _foreign_keys(name, provider)
+
+
+def _foreign_keys(name: str, provider: Provider) -> Found:
+    """Keys that another dialect would read."""
+    plugged = provider.dialect not in DIALECTS
+    for key in sorted(provider.model_fields_set):
+        owners = OWNERS.get(key)
+        if (owners is not None and provider.dialect not in owners) or (key == "options" and not plugged):
+            whose = " and ".join(sorted(owners)) if owners else "plug-ins"
+            yield ("providers", name, key), f"is a key of {whose}, not of {provider.dialect}", "remove it"
 
 
 def _facts(config: Config) -> Found:

@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
 from services.billing.settings import PriceOverride
-from services.providers.settings import Limits
+from services.mesh.provider_section import Provider
+from services.mesh.section import Section, Texts, split_text
 from services.runtime.key_format import LONGEST, SHORTEST_FOREIGN
-
-Dialect = Literal[
-    "openai",
-    "openai-responses",
-    "azure-openai",
-    "anthropic",
-    "gemini",
-    "vertex",
-    "bedrock",
-    "ollama",
-    "cohere",
-    "sim",
-]
-SPOKEN: Final = frozenset({"openai", "anthropic", "sim"})
-"""Dialects that this version has; providers of the others are listed as not configured."""
-
-SIM: Final = "sim"
-"""Name of the built-in provider."""
 
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Address = Annotated[str, StringConstraints(pattern=r"^(unix:/.+|.+:[0-9]{1,5})$")]
 """`unix:/path` or `host:port`."""
-
-
-def _list(value: Any) -> Any:
-    """A single text is a list of one: environment variables and short files are kinder that way."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_list)]
-
-
-class Section(BaseModel):
-    """A part of the file: unknown members are faults, secrets never appear in messages."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class TlsFiles(Section):
@@ -84,50 +52,6 @@ class ModelEntry(Section):
     output_modalities: Texts | None = None
     context_tokens: int | None = Field(None, gt=0)
     max_output_tokens: int | None = Field(None, gt=0)
-
-
-class ProviderModel(Section):
-    """What is known of a provider's model."""
-
-    display_name: str = ""
-    capabilities: Texts | None = None
-    modalities: Texts | None = None
-    input_modalities: Texts | None = None
-    output_modalities: Texts | None = None
-    context_tokens: int | None = Field(None, gt=0)
-    max_output_tokens: int | None = Field(None, gt=0)
-
-
-class Provider(Section):
-    """One account at a provider. Texts with an unset `${NAME}` leave it not configured."""
-
-    dialect: Dialect
-    base_url: str = ""
-    api_key: SecretStr | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    limits: Limits = Limits()
-    cancel_billing: Literal["stops", "continues"] = "stops"
-    """Whether the provider goes on charging for an answer whose caller has hung up."""
-    max_connections: int = Field(1000, ge=1, le=100_000)
-    models: tuple[str, ...] | dict[str, ProviderModel | None] = ()
-    price_list: str = ""
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """What keeps the account from being used."""
-        texts = [self.base_url, *(value.get_secret_value() for value in self.headers.values())]
-        if self.api_key is not None:
-            texts.append(self.api_key.get_secret_value())
-        unset = [f"${{{name}}} is not set" for text in texts for name in UNSET.findall(text)]
-        if self.dialect not in SPOKEN:
-            unset.append(f"this version does not speak {self.dialect}")
-        elif self.api_key is None and not self.headers and not self.base_url and self.dialect != SIM:
-            unset.append("api_key")
-        return tuple(dict.fromkeys(unset))
-
-
-UNSET: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""A variable that the environment does not have, as the loader leaves it in the text."""
 
 
 class Auth(Section):
@@ -182,18 +106,18 @@ class Log(Section):
 class ServiceAddresses(Section):
     """Where a service of the mesh is reached, one address per process."""
 
-    public: Annotated[tuple[Address, ...], BeforeValidator(_list)] = ()
+    public: Annotated[tuple[Address, ...], BeforeValidator(split_text)] = ()
     """gRPC for the edge."""
-    internal: Annotated[tuple[Address, ...], BeforeValidator(_list)] = ()
+    internal: Annotated[tuple[Address, ...], BeforeValidator(split_text)] = ()
     """gRPC for the other services."""
-    http: Annotated[tuple[Address, ...], BeforeValidator(_list)] = ()
+    http: Annotated[tuple[Address, ...], BeforeValidator(split_text)] = ()
     """The gateway's HTTP door, for the edge."""
 
 
 class ProvidersAddresses(ServiceAddresses):
     """`each`: providers that have a process of their own."""
 
-    each: dict[str, Annotated[tuple[Address, ...], BeforeValidator(_list)]] = Field(default_factory=dict)
+    each: dict[str, Annotated[tuple[Address, ...], BeforeValidator(split_text)]] = Field(default_factory=dict)
 
 
 class Mesh(Section):

@@ -8,13 +8,22 @@ from typing import Final
 from services.auth.settings import AuthSettings
 from services.billing.settings import BillingSettings, PricedProvider, PriceOverride
 from services.gateway.settings import GatewaySettings
-from services.mesh.config import SIM, SPOKEN, Config, ModelEntry, Provider, ProviderModel
+from services.mesh.config import Config, ModelEntry
 from services.mesh.places import Places
+from services.mesh.provider_section import SIM, Provider, ProviderModel
 from services.mesh.shapes import Process
-from services.providers.settings import Account, ProvidersSettings
+from services.providers.settings import Account, Azure, Bedrock, ProvidersSettings, Vertex
 from services.router.settings import Alias, DeclaredModel, RoutedProvider, RouterSettings
 
-_BASE_URLS: Final = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+_BASE_URLS: Final = {
+    "openai": "https://api.openai.com/v1",
+    "openai-responses": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com",
+    "cohere": "https://api.cohere.com",
+    "ollama": "http://127.0.0.1:11434",
+}
+_MULTI_REGIONS: Final = frozenset({"us", "eu"})
 
 
 def providers_of(config: Config) -> dict[str, Provider]:
@@ -57,20 +66,11 @@ def billing_settings(config: Config, places: Places) -> BillingSettings:
 
 
 def providers_settings(config: Config, only: frozenset[str] | None = None) -> ProvidersSettings:
-    """Return what the providers service is given: the accounts whose dialect it speaks."""
+    """Return what the providers service is given."""
     accounts = {
-        name: Account(
-            name=name,
-            dialect=provider.dialect,
-            base_url=_base_url(provider),
-            api_key=None if provider.missing else provider.api_key,
-            headers={} if provider.missing else provider.headers,
-            limits=provider.limits,
-            max_connections=provider.max_connections,
-            missing=provider.missing,
-        )
+        name: _account(name, provider)
         for name, provider in providers_of(config).items()
-        if provider.dialect in SPOKEN and (only is None or name in only)
+        if only is None or name in only
     }
     return ProvidersSettings(accounts=accounts)
 
@@ -83,6 +83,8 @@ def router_settings(config: Config) -> RouterSettings:
                 name=name,
                 dialect=provider.dialect,
                 base_url=_base_url(provider),
+                profile=provider.profile,
+                responses=provider.responses,
                 missing=provider.missing,
                 bills_after_cancel=provider.cancel_billing == "continues",
                 models=tuple(_declared(config, name, provider)),
@@ -118,7 +120,62 @@ def longest_answer(config: Config) -> float:
 
 
 def _base_url(provider: Provider) -> str:
-    return provider.base_url or _BASE_URLS.get(provider.dialect, "")
+    if provider.base_url:
+        return provider.base_url
+    match provider.dialect:
+        case "vertex":
+            return _vertex_url(provider.location)
+        case "bedrock":
+            suffix = ".cn" if provider.region.startswith("cn-") else ""
+            return f"https://bedrock-runtime.{provider.region}.amazonaws.com{suffix}"
+        case dialect:
+            return _BASE_URLS.get(dialect, "")
+
+
+def _vertex_url(location: str) -> str:
+    if location == "global":
+        return "https://aiplatform.googleapis.com"
+    if location in _MULTI_REGIONS:
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
+
+
+def _account(name: str, provider: Provider) -> Account:
+    """An account that lacks something is told what, and none of its secrets."""
+    known = Account(
+        name=name,
+        dialect=provider.dialect,
+        base_url=_base_url(provider),
+        profile=provider.profile,
+        responses=provider.responses,
+        limits=provider.limits,
+        max_connections=provider.max_connections,
+        missing=provider.missing,
+    )
+    if provider.missing:
+        return known
+    return known.model_copy(
+        update={
+            "api_key": provider.api_key,
+            "headers": provider.headers,
+            "azure": Azure(
+                api_version=provider.api_version, entra=provider.entra, access_token=provider.access_token
+            ),
+            "vertex": Vertex(
+                project=provider.project,
+                location=provider.location,
+                credentials_file=provider.credentials_file,
+                access_token=provider.access_token,
+            ),
+            "bedrock": Bedrock(
+                region=provider.region,
+                access_key_id=provider.access_key_id,
+                secret_access_key=provider.secret_access_key,
+                session_token=provider.session_token,
+            ),
+            "options": provider.options,
+        }
+    )
 
 
 def _declared(config: Config, name: str, provider: Provider) -> list[DeclaredModel]:

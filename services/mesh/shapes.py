@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.mesh.config import SIM, Config, ServiceAddresses
+from services.mesh.config import Config, ServiceAddresses
 from services.mesh.places import Places
+from services.mesh.provider_section import SIM
 
 SERVICES: Final = ("auth", "billing", "providers", "router", "gateway")
 """In the order in which they start; they stop in reverse."""

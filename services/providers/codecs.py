@@ -8,7 +8,7 @@ from services.dialects.openai.profile import PROFILES, Profile, profile_for
 from services.providers.adapters.dialect import Tongue
 from services.providers.settings import Account
 
-CODECS: Final = frozenset({"anthropic", "openai"})
+CODECS: Final = frozenset({"anthropic", "openai", "cohere"})
 """Codecs that there are."""
 
 
@@ -25,6 +25,11 @@ def tongue(codec: str, account: Account) -> Tongue:
 
             openai = OpenAICodec(_profile(account))
             return Tongue(openai, embedding=openai)
+        case "cohere":
+            from services.dialects.cohere import CohereCodec
+
+            cohere = CohereCodec()
+            return Tongue(cohere, embedding=cohere)
         case _:
             message = f"there is no codec {codec}"
             raise ValueError(message)

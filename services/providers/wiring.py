@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from services.dialects.codec import ChatCodec
 from services.dialects.registry import Spoken, speech
+from services.providers.adapters.closed import ClosedAdapter
 from services.providers.adapters.dialect import DialectAdapter
 from services.providers.adapters.relay import RelayWay
 from services.providers.adapters.sim import SimAdapter
@@ -20,18 +21,14 @@ from services.providers.transport import HttpTransport
 
 
 def adapter_for(account: Account, settings: ProvidersSettings) -> AbstractAsyncContextManager[Adapter]:
-    """Return the context in which an account's adapter is open. Raises ValueError for an unknown dialect."""
-    if account.dialect not in {"sim", "openai", "anthropic"}:
-        message = f"provider {account.name}: unknown dialect {account.dialect}"
-        raise ValueError(message)
-    return _opened(account, settings)
+    """Return the context in which an account's adapter is open."""
+    if account.dialect == "sim":
+        return nullcontext(SimAdapter(account))
+    return _connected(account, settings)
 
 
 @asynccontextmanager
-async def _opened(account: Account, settings: ProvidersSettings) -> AsyncGenerator[Adapter, None]:
-    if account.dialect == "sim":
-        yield SimAdapter(account)
-        return
+async def _connected(account: Account, settings: ProvidersSettings) -> AsyncGenerator[Adapter, None]:
     async with HttpTransport(
         account.name,
         max_connections=account.max_connections,
@@ -43,6 +40,8 @@ async def _opened(account: Account, settings: ProvidersSettings) -> AsyncGenerat
 def direct_adapter(account: Account, transport: Transport) -> Adapter:
     """Return the adapter of an account whose dialect is at its own vendor or a copy of it."""
     spoken = speech(account.dialect, account.base_url, account.profile, responses=account.responses).usual
+    if spoken.codec not in CODECS:
+        return ClosedAdapter(account.name, f"this version does not speak {account.dialect}")
     return speaking(account, Direct(account, transport), spoken)
 
 

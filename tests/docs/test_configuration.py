@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from services.billing.domain.price import Unit
+from services.dialects.openai.profile import PROFILES
+from services.dialects.registry import DIALECTS
 from services.mesh import loading
-from services.mesh.config import Config, Dialect
+from services.mesh.config import Config
 from services.mesh.resolve import providers_of
 from services.router.convert import CAPABILITY_NAMES, MODALITY_NAMES
 from services.runtime.settings import ALIASES
@@ -85,7 +87,9 @@ def test_the_default_is_the_one_of_the_schema(key: str) -> None:
 def test_words_that_a_value_may_be_are_named() -> None:
     described = rows()
     dialects = described["providers.NAME.dialect"][2]
-    assert [word for word in get_args(Dialect) if f"`{word}`" not in dialects] == []
+    assert [word for word in DIALECTS if f"`{word}`" not in dialects] == []
+    profiles = described["providers.NAME.profile"][2]
+    assert [word for word in PROFILES if f"`{word}`" not in profiles] == []
     assert set(re.findall(r"`(\w+)`", described["billing.prices.prices"][2])) == set(Unit)
     assert [
         word

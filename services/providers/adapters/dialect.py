@@ -14,6 +14,7 @@ from services.dialects.codec import ChatCodec, CountCodec, EmbeddingCodec, WireR
 from services.dialects.progress import observe
 from services.providers.adapters.relay import Relay, RelayWay
 from services.providers.adapters.upstream import Upstream
+from services.providers.domain.model_lists import MODEL_LISTS, model_names
 from services.providers.ports import Platform
 from services.providers.settings import Account
 from services.runtime.errors import LlmhubError, UpstreamFailed, UpstreamProtocol
@@ -94,6 +95,18 @@ class DialectAdapter:
         response = self._count.decode_count_response(await self._call(wire, request.attempt))
         response.warnings.extend(wire.warnings)
         return pb.CountTokensResponse(response=response)
+
+    async def models(self) -> list[str]:
+        """Read the provider's list of models."""
+        upstream = self._upstream
+        path = MODEL_LISTS.get(self._chat.name)
+        if path is None:
+            raise upstream.unsupported("list of models")
+        limits = upstream.deadlines(pb.TimeLimits())
+        limits.whole()
+        async with upstream.get(path, limits) as answer:
+            await upstream.refuse_failure(answer, self._chat)
+            return model_names(await answer.read())
 
     async def embed(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
         """Make an embedding call."""

@@ -21,6 +21,8 @@ from services.providers.ports import Answer
 from services.runtime.errors import OperationUnsupported, UpstreamFailed
 
 _SPEECH: Final = pb.Endpoint.ENDPOINT_OPENAI_SPEECH
+"""Its answers are sound, which goes on as it arrives although no stream was asked for."""
+_EVENTS: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,19 @@ class Relay:
     async def run(self, request: pb.RelayRequest) -> AsyncGenerator[pb.RelayResponse, None]:
         """Send a body and pass the answer on."""
         upstream = self._upstream
-        way = self._ways.get(request.endpoint)
+        endpoint, streaming = request.endpoint, request.stream
+        way = self._ways.get(endpoint)
         if way is None:
             text = f"{upstream.name} does not speak the dialect of this endpoint"
             raise OperationUnsupported(text, provider=upstream.name)
         route, codec, model = way.route, way.codec, request.attempt.model
-        body = codec.relay_request(request.body, model, request.endpoint)
+        body = codec.relay_request(request.body, model, endpoint)
         limits = upstream.deadlines(request.attempt.limits)
-        if not request.stream:
+        if not streaming:
             limits.whole()
         path = route.path if route.locate is None else route.locate(request)
         headers = route.taken(request.headers)
-        async with upstream.post(path, model, headers, body.body, limits, stream=request.stream) as answer:
+        async with upstream.post(path, model, headers, body.body, limits, stream=streaming) as answer:
             upstream.refuse_redirect(answer)
             first = pb.RelayResponse()
             first.head.status = answer.status
@@ -64,14 +67,14 @@ class Relay:
                 first.head.error.CopyFrom(upstream.failure(answer, data, codec))
                 yield first
                 return
-            if _arrives_in_pieces(request, answer):
+            if endpoint == _SPEECH or (streaming and _EVENTS in answer.headers.get("content-type", "")):
                 stream = self._stream(answer, first, request, limits, codec, hide=body.hide_usage)
                 async with aclosing(stream) as messages:
                     async for piece in messages:
                         yield piece
                 return
             first.data = data = await answer.read()
-            first.progress.CopyFrom(codec.relay_answer(data, request.endpoint))
+            first.progress.CopyFrom(codec.relay_answer(data, endpoint))
             yield first
 
     async def _stream(
@@ -102,13 +105,6 @@ class Relay:
             return
         name = self._upstream.name
         raise UpstreamFailed(f"{name} ended its stream early", provider=name)
-
-
-def _arrives_in_pieces(request: pb.RelayRequest, answer: Answer) -> bool:
-    """Whether the answer goes on as it arrives: events where a stream was asked for, and sound always."""
-    if request.endpoint == _SPEECH:
-        return True
-    return request.stream and "text/event-stream" in answer.headers.get("content-type", "")
 
 
 def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:

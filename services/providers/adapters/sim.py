@@ -89,6 +89,10 @@ class SimAdapter:
             response=CountTokensResponse(input_tokens=tokens, measure=Measure.MEASURE_VENDOR)
         )
 
+    async def models(self) -> list[str]:
+        """Name what it can play."""
+        return ["echo", "slow", "fail", "broken", "tools", "embed"]
+
     async def embed(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
         """Return vectors made from the texts alone."""
         wanted = request.request

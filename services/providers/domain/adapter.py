@@ -29,6 +29,10 @@ class Adapter(Protocol):
         """Ask the provider to count."""
         ...
 
+    async def models(self) -> list[str]:
+        """Return the provider's own names of the models it lists. Raises OperationUnsupported where it lists none."""
+        ...
+
     async def embed(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
         """Make an embedding call."""
         ...

@@ -23,8 +23,12 @@ class RelayRoute:
 
     def taken(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return the headers to send on, out of the caller's."""
-        found = {name: headers.get(name, default) for name, default in self.headers.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        sent: dict[str, str] = {}
+        for name, default in self.headers.items():
+            value = headers.get(name, default)
+            if value is not None:
+                sent[name] = value
+        return sent
 
 
 _OPENAI: Final[Mapping[str, str | None]] = {"openai-beta": None, "idempotency-key": None}
