@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tests.support.wire import Incoming
+
+_IN_PATH: Final = re.compile(r"/models/([^/]+):[A-Za-z]+\Z")
+_IN_FORM: Final = re.compile(rb'\r\n[^\r\n]*; name="?model"?\r\n\r\n([^\r\n]*)\r\n')
 
 
 @dataclass(slots=True)
@@ -42,7 +46,11 @@ class Arrival:
 
     @property
     def model(self) -> str:
-        """The model in the body; empty where there is none."""
+        """The model in the body, JSON or form, or in a path of Gemini's; empty where there is none."""
+        if (named := _IN_PATH.search(self.path)) is not None:
+            return urllib.parse.unquote(named[1])
+        if (given := _IN_FORM.search(self.body)) is not None:
+            return given[1].decode()
         try:
             value = self.json.get("model", "")
         except (ValueError, AttributeError):

@@ -20,6 +20,8 @@ UPSTREAM_KEY: Final = "upstream-secret-of-{provider}"
 """The credential that configurations of tests give to a provider."""
 
 ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/messages/count_tokens")
+GEMINI_PREFIXES: Final = ("/v1beta/models/",)
+FORM_PATH: Final = "/v1/audio/transcriptions"
 _INTERNAL_PREFIXES: Final = ("x-llmhub-", "x-envoy-", "x-forwarded-", "grpc-", "x-request-id", "cookie")
 _NO_SCRIPT: Final = answer(
     418, {"error": {"type": "no_script", "message": "the replay server has no answer for this request"}}
@@ -68,7 +70,7 @@ class Replay:
 
     def base_url(self, provider: str, dialect: str = "openai") -> str:
         """Return the address to configure for a provider."""
-        suffix = "" if dialect == "anthropic" else "/v1"
+        suffix = "" if dialect in {"anthropic", "gemini"} else "/v1"
         return f"http://127.0.0.1:{self.port}/{provider}{suffix}"
 
     def answer(self, provider: str, model: str, *programs: Program) -> None:
@@ -141,7 +143,10 @@ class Replay:
             if name.startswith(_INTERNAL_PREFIXES):
                 yield f"the header {name} is none of a provider's business"
         yield from _credential_complaints(seen)
-        if seen.method == "POST" and "application/json" not in seen.headers.get("content-type", ""):
+        if seen.query and any(secret in seen.query for secret in ("key=", "token=")):
+            yield "there is a credential in the query"
+        wanted = "multipart/form-data" if seen.path == FORM_PATH else "application/json"
+        if seen.method == "POST" and wanted not in seen.headers.get("content-type", ""):
             yield f"content-type is {seen.headers.get('content-type')!r}"
 
 
@@ -152,5 +157,8 @@ def _credential_complaints(seen: Arrival) -> Iterable[str]:
             yield "the credential is not the configured one"
         if "anthropic-version" not in seen.headers:
             yield "anthropic-version is missing"
+    elif any(seen.path.startswith(prefix) for prefix in GEMINI_PREFIXES):
+        if seen.headers.get("x-goog-api-key") != key or "authorization" in seen.headers:
+            yield "the credential is not the configured one"
     elif seen.headers.get("authorization") != f"Bearer {key}" or "x-api-key" in seen.headers:
         yield "the credential is not the configured one"
