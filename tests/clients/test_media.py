@@ -1,4 +1,4 @@
-"""Moderations, images, speech, transcriptions and rankings go through by byte. Answers are ours, from the specification."""
+"""Moderations, images, speech, transcriptions and rankings go through by byte. Answers are ours, from the spec."""
 
 from __future__ import annotations
 
