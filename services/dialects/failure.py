@@ -7,9 +7,10 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from llmhub.types.v1.error_pb2 import Error, ErrorReason, ProviderError
-from services.runtime.errors import BY_REASON, InternalError, LlmhubError, UpstreamDetail
+from services.runtime.errors import BY_REASON, InternalError, LlmhubError, UpstreamDetail, UpstreamFailed
 
 MAX_BODY_BYTES: Final = 4096
+_CONFLICT: Final = 409
 _PREFIX: Final = "ERROR_REASON_"
 _LONGEST_DELAY: Final = 1e9
 
@@ -70,6 +71,15 @@ def message_error(message: Error) -> LlmhubError:
     error = BY_REASON.get(name, InternalError)(message.message, retry_after=delay, upstream=upstream)
     error.metadata = dict(message.metadata)
     return error
+
+
+def is_conflict(error: LlmhubError) -> bool:
+    """Whether a provider said 409: something else was going on there, and clients know to try again."""
+    return (
+        error.upstream is not None
+        and error.upstream.http_status == _CONFLICT
+        and isinstance(error, UpstreamFailed)
+    )
 
 
 def _duration(seconds: float) -> Duration:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.dialects.codec import WireAnswer
+from services.dialects.failure import is_conflict
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.dialects.openai_error_kinds import classify
 from services.dialects.openai_retry import retry_delay
@@ -157,7 +158,7 @@ def _word(value: object) -> str:
 
 def http_status(error: LlmhubError) -> int:
     """The status that OpenAI's SDK turns into the right exception."""
-    return _STATUSES[error.kind]
+    return _STATUSES[Kind.CONFLICT if is_conflict(error) else error.kind]
 
 
 def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:

@@ -10,6 +10,7 @@ from llmhub.types.v1 import content_pb2 as content
 from llmhub.types.v1 import generation_pb2 as generation
 from llmhub.types.v1.content_pb2 import Message, Part
 from services.dialects.anthropic import AnthropicCodec
+from services.dialects.codec import ChatCodec
 from services.dialects.openai import OpenAICodec
 from services.runtime.errors import RequestInvalid
 
@@ -87,3 +88,12 @@ def test_a_failure_that_a_framework_wrapped(
     assert error.upstream is not None
     assert (error.upstream.message, error.upstream.code) == (message, code)
     assert error.reason == reason
+
+
+@pytest.mark.parametrize("source", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
+@pytest.mark.parametrize("door", [OPENAI, ANTHROPIC], ids=["at openai", "at anthropic"])
+def test_a_conflict_stays_one(source: ChatCodec, door: ChatCodec) -> None:
+    error = source.decode_error(409, {}, b'{"error":{"message":"locked"}}')
+    answer = door.encode_error(error, "r")
+    assert (error.reason, answer.status) == ("UPSTREAM_FAILED", 409)
+    assert answer.headers.get("x-should-retry") != "false"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.dialects.anthropic.wire import DIALECT
 from services.dialects.codec import WireAnswer
-from services.dialects.failure import MAX_BODY_BYTES
+from services.dialects.failure import MAX_BODY_BYTES, is_conflict
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.runtime.errors import (
     ContentFiltered,
@@ -45,6 +45,7 @@ _BY_STATUS: Final[dict[int, type[LlmhubError]]] = {
     402: UpstreamQuotaExhausted,
     403: UpstreamAuthFailed,
     404: UpstreamRejected,
+    409: UpstreamFailed,
     408: UpstreamTimeout,
     413: RequestTooLarge,
     429: UpstreamRateLimited,
@@ -132,7 +133,7 @@ def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
     """Write a failure as Anthropic would: status, body, and the headers its clients read."""
     word = error_type(error)
     status = _STATUS[word]
-    if error.kind is Kind.CONFLICT:
+    if error.kind is Kind.CONFLICT or is_conflict(error):
         status = 409
     retry = word in _RETRYABLE and error.reason not in _NEVER_RETRY
     headers = {"content-type": "application/json", "x-should-retry": "true" if retry else "false"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from services.runtime.errors import (
+    InternalError,
     LlmhubError,
     ModelNotFound,
     OperationUnsupported,
+    ParameterUnsupported,
     ProviderNotConfigured,
     ProviderNotFound,
     ServiceUnavailable,
@@ -21,11 +23,16 @@ from services.runtime.errors import (
 )
 
 _WORTH_ANOTHER_TARGET = (
+    # A defect of one adapter need not be one of another.
+    InternalError,
     ModelNotFound,
     OperationUnsupported,
+    ParameterUnsupported,
     ProviderNotConfigured,
     ProviderNotFound,
     ServiceUnavailable,
+    # The provider's stream ended before any content: nothing was released yet.
+    StreamInterrupted,
     UpstreamAuthFailed,
     UpstreamFailed,
     UpstreamOverloaded,
