@@ -57,11 +57,15 @@ class AdapterPool:
 
     def adapter(self, provider: str) -> Adapter:
         """Return the adapter of a provider. Raises ProviderNotFound."""
+        return self.entry(provider)[1]
+
+    def entry(self, provider: str) -> tuple[Account, Adapter]:
+        """Return a provider's account and adapter. Raises ProviderNotFound."""
         known = self._open.get(provider)
         if known is None:
             message = f"this process serves no provider {provider}"
             raise ProviderNotFound(message, provider=provider)
-        return known[1]
+        return known[0], known[1]
 
     def _retire(self, name: str, context: AbstractAsyncContextManager[Adapter]) -> None:
         async def close_later() -> None:

@@ -9,6 +9,7 @@ from llmhub.model.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_s
 from llmhub.provider.v1.provider_catalog_service_pb2_grpc import add_ProviderCatalogServiceServicer_to_server
 from llmhub.route.v1.route_service_pb2_grpc import add_RouteServiceServicer_to_server
 from services.router.adapters.catalog import snapshot
+from services.router.adapters.providers import StubProviderChecks
 from services.router.domain.health import Health
 from services.router.servicers.catalog import ModelServicer, ProviderCatalogServicer
 from services.router.servicers.route import RouteServicer
@@ -20,8 +21,8 @@ from services.runtime.service import Channels, Hosted, Registry
 
 @asynccontextmanager
 async def build(settings: RouterSettings, channels: Channels) -> AsyncGenerator[Hosted, None]:
-    """Offer routing and the catalogue. Needs no other service and no disk."""
-    del channels
+    """Offer routing and the catalogue. Needs no disk, and the providers only to try them."""
+    checks = StubProviderChecks(channels)
     health = Health(
         failures=settings.failures_to_cool_down,
         cool_down=settings.cool_down,
@@ -32,7 +33,7 @@ async def build(settings: RouterSettings, channels: Channels) -> AsyncGenerator[
     def register(registry: Registry) -> None:
         add_RouteServiceServicer_to_server(RouteServicer(state), registry)
         add_ModelServiceServicer_to_server(ModelServicer(state), registry)
-        add_ProviderCatalogServiceServicer_to_server(ProviderCatalogServicer(state), registry)
+        add_ProviderCatalogServiceServicer_to_server(ProviderCatalogServicer(state, checks), registry)
 
     def reload(new: RouterSettings) -> None:
         state.replace(snapshot(new, state.snapshot.revision + 1))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tests.support.wire import Incoming
 
-_IN_PATH: Final = re.compile(r"/models/([^/]+):[A-Za-z]+\Z")
+_IN_PATH: Final = re.compile(r"/models?/([^/]+)(?::[A-Za-z]+|/[a-z-]+)\Z")
 _IN_FORM: Final = re.compile(rb'\r\n[^\r\n]*; name="?model"?\r\n\r\n([^\r\n]*)\r\n')
 
 
@@ -46,7 +46,7 @@ class Arrival:
 
     @property
     def model(self) -> str:
-        """The model in the body, JSON or form, or in a path of Gemini's; empty where there is none."""
+        """The model in the body, JSON or form, or in a path of Gemini's or Bedrock's; empty where there is none."""
         if (named := _IN_PATH.search(self.path)) is not None:
             return urllib.parse.unquote(named[1])
         if (given := _IN_FORM.search(self.body)) is not None:

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
@@ -33,6 +33,10 @@ def upstream_key(provider: str) -> str:
     return UPSTREAM_KEY.format(provider=provider)
 
 
+Complaints = Callable[[Arrival], Iterable[str]]
+"""Says what is wrong with the credentials of a request."""
+
+
 class Replay:
     """One server for every provider: the first segment of a path names the provider.
 
@@ -45,6 +49,7 @@ class Replay:
         self.journal = Journal()
         self.faults: list[str] = []
         self._secrets: set[bytes] = set()
+        self._credentials: dict[str, Complaints] = {}
         self._scripts: dict[tuple[str, str], deque[Program]] = {}
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -77,6 +82,10 @@ class Replay:
         """Answer requests for a model with these programs in turn; the last one stays."""
         with self._lock:
             self._scripts[provider, model] = deque(programs)
+
+    def expect(self, provider: str, credentials: Complaints) -> None:
+        """Judge a provider's credentials so, and not by the dialect of the path."""
+        self._credentials[provider] = credentials
 
     def keep_out(self, *secrets: str) -> None:
         """Report every request that has one of these texts in its head or body."""
@@ -142,7 +151,7 @@ class Replay:
         for name in seen.headers:
             if name.startswith(_INTERNAL_PREFIXES):
                 yield f"the header {name} is none of a provider's business"
-        yield from _credential_complaints(seen)
+        yield from self._credentials.get(seen.provider, _credential_complaints)(seen)
         if seen.query and any(secret in seen.query for secret in ("key=", "token=")):
             yield "there is a credential in the query"
         wanted = "multipart/form-data" if seen.path == FORM_PATH else "application/json"

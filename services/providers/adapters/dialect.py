@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.types.v1.content_pb2 import OpaqueState
@@ -19,6 +20,8 @@ from services.providers.ports import Platform
 from services.providers.settings import Account
 from services.runtime.errors import LlmhubError, UpstreamFailed, UpstreamProtocol
 from services.runtime.status import from_message
+
+_NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class DialectAdapter:
         limits = upstream.deadlines(pb.TimeLimits())
         limits.whole()
         async with upstream.get(path, limits) as answer:
+            if answer.status in _NO_SUCH_PATH:
+                raise upstream.unsupported("list of models")
             await upstream.refuse_failure(answer, self._chat)
             return model_names(await answer.read())
 

@@ -10,6 +10,7 @@ import grpc.aio
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.provider.v1.provider_service_pb2_grpc import ProviderServiceServicer
+from services.providers.checking import check
 from services.providers.domain.adapter import Adapter
 from services.providers.pool import AdapterPool
 
@@ -46,6 +47,11 @@ class ProviderServicer(ProviderServiceServicer):
     async def CountTokens(self, request: pb.CountTokensRequest, context: Context) -> pb.CountTokensResponse:
         """Ask the provider to count."""
         return await self._adapter(request.attempt).count_tokens(request)
+
+    async def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
+        """Try the provider."""
+        account, adapter = self._pool.entry(request.provider)
+        return pb.CheckResponse(checks=await check(account, adapter, request.model))
 
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
         """Make an embedding call."""

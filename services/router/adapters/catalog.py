@@ -45,6 +45,7 @@ def _provider(given: RoutedProvider) -> Provider:
         speech=speech(given.dialect, given.base_url, given.profile, responses=given.responses),
         missing=given.missing,
         bills_after_cancel=given.bills_after_cancel,
+        example=given.models[0].name if given.models else "",
     )
 
 

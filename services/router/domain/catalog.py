@@ -17,6 +17,8 @@ class Provider:
     speech: Speech
     missing: tuple[str, ...] = ()
     bills_after_cancel: bool = False
+    example: str = ""
+    """The first model declared for it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)

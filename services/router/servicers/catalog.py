@@ -13,6 +13,7 @@ from llmhub.provider.v1 import provider_catalog_service_pb2 as providers
 from llmhub.provider.v1.provider_catalog_service_pb2_grpc import ProviderCatalogServiceServicer
 from services.router.convert import alias_to_proto, model_to_proto, provider_to_proto
 from services.router.domain.catalog import Provider, Snapshot, Target
+from services.router.ports import ProviderChecks
 from services.router.state import RouterState
 from services.runtime import context as ambient
 from services.runtime import page_token
@@ -62,18 +63,15 @@ class ModelServicer(ModelServiceServicer):
 class ProviderCatalogServicer(ProviderCatalogServiceServicer):
     """Lists providers, the ones that are not configured included."""
 
-    def __init__(self, state: RouterState) -> None:
+    def __init__(self, state: RouterState, checks: ProviderChecks) -> None:
         self._state = state
+        self._checks = checks
 
     async def GetProvider(
         self, request: providers.GetProviderRequest, context: Context
     ) -> providers.GetProviderResponse:
         """Return one provider."""
-        provider = self._state.snapshot.providers.get(request.provider)
-        if provider is None:
-            text = f"there is no provider {request.provider}"
-            raise ProviderNotFound(text, provider=request.provider)
-        return providers.GetProviderResponse(provider=self._message(provider))
+        return providers.GetProviderResponse(provider=self._message(self._known(request.provider)))
 
     async def ListProviders(
         self, request: providers.ListProvidersRequest, context: Context
@@ -84,6 +82,20 @@ class ProviderCatalogServicer(ProviderCatalogServiceServicer):
         return providers.ListProvidersResponse(
             providers=[self._message(known[name]) for name in page], next_page_token=token
         )
+
+    async def TestProvider(
+        self, request: providers.TestProviderRequest, context: Context
+    ) -> providers.TestProviderResponse:
+        """Have the provider tried by the process that serves it."""
+        provider = self._known(request.provider)
+        model = request.model or provider.example
+        return providers.TestProviderResponse(checks=await self._checks.check(provider.name, model))
+
+    def _known(self, name: str) -> Provider:
+        provider = self._state.snapshot.providers.get(name)
+        if provider is None:
+            raise ProviderNotFound(f"there is no provider {name}", provider=name)
+        return provider
 
     def _message(self, provider: Provider) -> providers.Provider:
         state, now = self._state, self._state.clock.monotonic()
