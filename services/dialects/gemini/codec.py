@@ -10,11 +10,14 @@ from llmhub.completion.v1.completion_service_pb2 import (
     GenerateResponse,
 )
 from llmhub.embedding.v1.embedding_service_pb2 import EmbedRequest, EmbedResponse
-from services.dialects.codec import DecodedRequest, WireAnswer, WireRequest
-from services.dialects.gemini import embeddings, errors
+from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress
+from services.dialects.codec import DecodedRequest, RelayBody, WireAnswer, WireRequest
+from services.dialects.gemini import embeddings, errors, relay
 from services.dialects.gemini import request as requests
 from services.dialects.gemini import response as responses
 from services.dialects.gemini.embeddings import EmbeddingShape
+from services.dialects.gemini.stream_decode import GeminiStreamDecoder
+from services.dialects.gemini.stream_encode import Framing, GeminiStreamEncoder
 from services.dialects.gemini.wire import DIALECT
 from services.runtime.errors import LlmhubError
 
@@ -22,12 +25,16 @@ from services.runtime.errors import LlmhubError
 class GeminiCodec:
     """Content, token counts and embeddings; implements ChatCodec, CountCodec and EmbeddingCodec.
 
+    `framing` is what streams are written in: SSE where the caller's query has `alt=sse`, else an array.
     `embedding` is the shape of embeddings that did not come in a shape of this dialect.
     """
 
     name = DIALECT
 
-    def __init__(self, *, embedding: EmbeddingShape = EmbeddingShape.BATCH) -> None:
+    def __init__(
+        self, *, framing: Framing = Framing.SSE, embedding: EmbeddingShape = EmbeddingShape.BATCH
+    ) -> None:
+        self._framing = framing
         self._embedding = embedding
 
     def decode_request(self, body: bytes) -> DecodedRequest:
@@ -35,6 +42,9 @@ class GeminiCodec:
 
     def encode_response(self, response: GenerateResponse) -> bytes:
         return responses.encode_response(response)
+
+    def stream_encoder(self, request: DecodedRequest) -> GeminiStreamEncoder:
+        return GeminiStreamEncoder(request.request.model, request.request.request_id, self._framing)
 
     def encode_error(self, error: LlmhubError, request_id: str) -> WireAnswer:
         return errors.encode_error(error, request_id)
@@ -45,8 +55,21 @@ class GeminiCodec:
     def decode_response(self, body: bytes) -> GenerateResponse:
         return responses.decode_response(body)
 
+    def stream_decoder(self) -> GeminiStreamDecoder:
+        return GeminiStreamDecoder()
+
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
         return errors.error_of(status, headers, body)
+
+    def relay_request(self, body: bytes, model: str, endpoint: Endpoint.ValueType) -> RelayBody:
+        """The model stands in the path, and in the bodies of some endpoints: see paths.relay_path."""
+        return relay.relay_request(body, model, endpoint)
+
+    def relay_answer(self, body: bytes, endpoint: Endpoint.ValueType) -> Progress:
+        return relay.relay_answer(body, endpoint)
+
+    def relay_tap(self, endpoint: Endpoint.ValueType, *, hide_usage: bool) -> relay.GeminiRelayTap:
+        return relay.GeminiRelayTap()
 
     def decode_count_request(self, body: bytes) -> GenerateRequest:
         return requests.decode_count_request(body)

@@ -18,6 +18,12 @@ _CONTINUATION: Final = bytes(range(0x80, 0xC0))
 _SOURCES: Final = ("web", "maps", "retrievedContext", "image")
 
 
+def has_citations(members: JsonObject) -> bool:
+    """Tell whether a candidate's metadata cite anything."""
+    grounding, recited = members.get("groundingMetadata"), members.get("citationMetadata")
+    return bool(recited) or (isinstance(grounding, dict) and bool(grounding.get("groundingSupports")))
+
+
 def read_citations(members: JsonObject, text: str) -> list[Citation]:
     """The citations into a text that a candidate's metadata tell of."""
     data = text.encode("utf-8", "surrogatepass")

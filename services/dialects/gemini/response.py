@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -83,7 +83,7 @@ def write_candidate(candidate: Candidate) -> JsonObject:
     writer = PartWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True, native=True)
     written: JsonObject = {}
     parts = writer.write_all(candidate.parts, "")
-    content = write_content(parts, extension)
+    content = write_content(parts, extension.shape)
     if content is not None:
         written["content"] = content
     if candidate.HasField("finish"):
@@ -97,22 +97,22 @@ def write_candidate(candidate: Candidate) -> JsonObject:
     return extension.merge(written)
 
 
-def write_content(parts: list[JsonObject], extension: Extension) -> JsonObject | None:
+def write_content(parts: list[JsonObject], shape: JsonObject) -> JsonObject | None:
     """Write the content of a candidate; None if it had none."""
-    if CONTENT not in extension.shape:
+    if CONTENT not in shape:
         return {"parts": parts, "role": "model"}
-    own = extension.shape[CONTENT]
+    own = shape[CONTENT]
     if not isinstance(own, dict):
         return {"parts": parts, "role": "model"} if parts else None
     return {**own, "parts": parts} if parts or "parts" in own else own
 
 
-def read_content(members: Members, ids: CallIds) -> list[Part]:
-    """Take a candidate's `content`; hints say how it was written, unless as usual."""
-    raw = take_raw(members, "content")
-    if raw is None:
-        members.hint(CONTENT, None)
-        return []
+def read_content(
+    raw: msgspec.Raw | None, ids: CallIds
+) -> tuple[list[Part], JsonObject | Literal[False] | None]:
+    """Read a candidate's `content`: its parts, and how it was written; False for as usual, None for not at all."""
+    if raw is None or opens(raw, b"n"):
+        return [], None
     content = object_keeping(raw, "parts")
     inner = Members(content)
     parts_raw = take_raw(inner, "parts")
@@ -121,11 +121,11 @@ def read_content(members: Members, ids: CallIds) -> list[Part]:
         parts = read_parts(parts_raw, "", None, ids)
     elif parts_raw is not None:
         content["parts"] = parts_raw
-    if not (parts_raw is not None and content == {"role": "model"}):
-        if parts_raw is not None and not parts:
-            content.setdefault("parts", [])
-        members.hint(CONTENT, content)
-    return parts
+    if parts_raw is not None and content == {"role": "model"}:
+        return parts, False
+    if parts_raw is not None and not parts:
+        content.setdefault("parts", [])
+    return parts, content
 
 
 def read_made(value: Any) -> datetime | None:
@@ -209,25 +209,28 @@ def _read_candidates(members: Members, response: GenerateResponse) -> int:
     searches = 0
     for number, element in enumerate(found):
         own = Members(object_keeping(element, "content", "logprobsResult"))
-        candidate = response.candidates.add()
         searches += queries(own.rest)
-        _read_candidate(own, candidate, CallIds(f"{response.response_id}/{number}"), number)
+        _read_candidate(own, response, number)
     return searches
 
 
-def _read_candidate(members: Members, candidate: Candidate, ids: CallIds, number: int) -> None:
+def _read_candidate(members: Members, response: GenerateResponse, number: int) -> None:
+    candidate = response.candidates.add()
     index = members.integer("index", 31)
     if index is None:
         members.hint(UNNUMBERED)
     candidate.index = number if index is None else index
-    candidate.parts.extend(read_content(members, ids))
+    ids = CallIds(f"{response.response_id}/{candidate.index}")
+    parts, written = read_content(members.rest.pop("content", None), ids)
+    if written is not False:
+        members.hint(CONTENT, written)
+    candidate.parts.extend(parts)
     for part in candidate.parts:
         if part.HasField("text") and part.text:
             # Places are counted in the first text that is said.
             part.citations.extend(read_citations(members.rest, part.text))
             break
-    called = any(part.HasField("tool_call") for part in candidate.parts)
-    finish = read_finish(members, called=called)
+    finish = read_finish(members, called=any(part.HasField("tool_call") for part in parts))
     if finish is not None:
         candidate.finish.CopyFrom(finish)
     logprobs = take_raw(members, "logprobsResult")
