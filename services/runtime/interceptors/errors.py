@@ -7,7 +7,15 @@ import grpc.aio
 
 from services.runtime import context as ambient
 from services.runtime.errors import InternalError, LlmhubError, OperationUnsupported
-from services.runtime.interceptors.handlers import Behaviour, Handler, Refusal, abort, behaviour_of, yields
+from services.runtime.interceptors.handlers import (
+    Behaviour,
+    Handler,
+    Refusal,
+    abort,
+    behaviour_of,
+    require_message,
+    yields,
+)
 from services.runtime.log import get_logger
 from services.runtime.metrics import CALLS, RUNNING
 from services.runtime.status import code_of, from_rpc_error
@@ -53,6 +61,7 @@ def _guarded(behaviour: Behaviour, method: str) -> Behaviour:
         code = _CANCELLED
         RUNNING.now += 1
         try:
+            require_message(request)
             response = await behaviour(request, context)
             code = _OK
             return response
@@ -74,6 +83,7 @@ def _guarded(behaviour: Behaviour, method: str) -> Behaviour:
         RUNNING.now += 1
         responses = behaviour(request, context)
         try:
+            require_message(request)
             async for response in responses:
                 yield response
             code = _OK

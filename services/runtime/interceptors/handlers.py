@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from services.runtime import context as ambient
-from services.runtime.errors import LlmhubError
+from services.runtime.errors import LlmhubError, RequestInvalid
 from services.runtime.status import RpcStatus, to_rpc_status
 
 if TYPE_CHECKING:
@@ -26,10 +27,17 @@ class Handler(RpcMethodHandler):
     def __init__(self, like: Any, behaviour: Behaviour) -> None:
         self.request_streaming = like.request_streaming
         self.response_streaming = like.response_streaming
-        self.request_deserializer = like.request_deserializer
+        self.request_deserializer = _tolerant(like)
         self.response_serializer = like.response_serializer
         self.unary_unary = self.unary_stream = self.stream_unary = self.stream_stream = None
         setattr(self, _kind(like), behaviour)
+
+
+class Undecodable:
+    """Stands for a request whose bytes are no such message: the server itself would tell the caller about Python."""
+
+
+UNDECODABLE: Final = Undecodable()
 
 
 class Refusal(RpcMethodHandler):
@@ -62,6 +70,12 @@ def yields(behaviour: Behaviour) -> bool:
     raise TypeError(f"{behaviour!r} is not async")
 
 
+def require_message(request: Any) -> None:
+    """Raise RequestInvalid for what could not be decoded."""
+    if request is UNDECODABLE:
+        raise RequestInvalid("the request is not the message that this method takes")
+
+
 async def abort(context: Any, error: LlmhubError) -> None:
     """End the call with the error; trailers set before stay, and the request id is one. Always raises."""
     status = to_rpc_status(error)
@@ -70,6 +84,21 @@ async def abort(context: Any, error: LlmhubError) -> None:
     if request_id:
         trailers += ((REQUEST_ID_KEY, request_id),)
     await context.abort_with_status(RpcStatus(status.code, status.details, trailers))
+
+
+def _tolerant(like: Any) -> Any:
+    """The handler's deserializer, with UNDECODABLE for garbage; streams of requests are the mesh's own."""
+    read = like.request_deserializer
+    if read is None or like.request_streaming or isinstance(like, Handler):
+        return read
+
+    def decoded(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            return UNDECODABLE
+
+    return decoded
 
 
 def _kind(handler: Any) -> str:

@@ -12,6 +12,9 @@ from services.runtime.errors import KeyMissing, OperationUnsupported
 from services.runtime.ids import new_id
 from services.runtime.interceptors.handlers import REQUEST_ID_KEY
 
+KEY_NAMES: Final = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
+"""Metadata in which a key may stand, beside authorization."""
+
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
@@ -47,7 +50,7 @@ class IdentityInterceptor(grpc.aio.ServerInterceptor):
                 request_id = value
             elif name == "authorization":
                 authorization = value
-            elif name == "x-api-key":
+            elif name in KEY_NAMES:
                 key = value
         ambient.request_id.set(accepted_request_id(request_id))
         rule = self._rule(handler_call_details.method)

@@ -22,7 +22,7 @@ from services.runtime.errors import (
 )
 from services.runtime.status import from_rpc_error
 from tests.runtime.fakes import until
-from tests.runtime.interceptors.servers import KINDS, OPENED, call, echo, serving
+from tests.runtime.interceptors.servers import INTERNALS, KINDS, OPENED, SCOPED, Rules, call, echo, serving
 
 SERVERS = pytest.mark.parametrize("server", ["unix", "in-process"])
 METHODS = pytest.mark.parametrize("method", KINDS)
@@ -190,3 +190,29 @@ async def test_a_method_that_is_not_served_is_unimplemented(server: str) -> None
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(channel, "Echo")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def _as_they_are(data: bytes) -> bytes:
+    return data
+
+
+@pytest.mark.parametrize(("method", "table"), [("Echo", OPENED), ("Expand", OPENED), ("Echo", INTERNALS)])
+async def test_bytes_that_are_no_message_are_the_callers_fault(method: str, table: Rules) -> None:
+    path = f"/llmhub_test.v1.EchoService/{method}"
+    servicer = Failing(InternalError("never called"))
+    async with serving("unix", echo(servicer), table, public=table is OPENED) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            if method == "Echo":
+                await channel.unary_unary(path, _as_they_are)(b"\xff\xff")
+            else:
+                await channel.unary_stream(path, _as_they_are)(b"\xff\xff").read()
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "class" not in (caught.value.details() or "")
+    assert from_rpc_error(caught.value).reason == "REQUEST_INVALID"
+
+
+async def test_a_stranger_is_not_told_whether_a_message_can_be_read() -> None:
+    async with serving("unix", echo(Failing(InternalError(""))), SCOPED) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/llmhub_test.v1.EchoService/Echo", _as_they_are)(b"\xff\xff")
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
