@@ -133,8 +133,8 @@ def decode_embed_response(body: bytes) -> EmbedResponse:
         if kind:
             members.hint("type", kind)
             _read_vectors(kind, vectors.pop(kind), response)
-        if not vectors:
-            del value["embeddings"]
+            if not vectors:
+                del value["embeddings"]
     else:
         raise error_in_answer(value) or UpstreamProtocol("the provider's answer has no embeddings")
     meta = members.mapping("meta")

@@ -35,8 +35,11 @@ def message_members(raw: msgspec.Raw) -> JsonObject:
     return object_keeping(raw, _RAW)
 
 
-def take_turn(members: Members, parts: Parts, call_prefix: str) -> None:
-    """Take thinking, content, pictures and calls out of a message, in this order."""
+def take_turn(members: Members, parts: Parts, call_prefix: str, called: int = 0) -> None:
+    """Take thinking, content, pictures and calls out of a message, in this order.
+
+    A call without an id gets the prefix and its number, counted from `called`.
+    """
     thinking = members.word("thinking")
     if thinking is not None:
         part = parts.add()
@@ -46,7 +49,7 @@ def take_turn(members: Members, parts: Parts, call_prefix: str) -> None:
     if content is not None:
         parts.add().text = content
     take_images(members, parts)
-    take_calls(members, parts, call_prefix)
+    take_calls(members, parts, call_prefix, called)
 
 
 def take_images(members: Members, parts: Parts) -> None:
@@ -64,7 +67,7 @@ def take_images(members: Members, parts: Parts) -> None:
         media.data = data or b""
 
 
-def take_calls(members: Members, parts: Parts, call_prefix: str) -> None:
+def take_calls(members: Members, parts: Parts, call_prefix: str, called: int) -> None:
     """Take the calls; the text of their arguments is kept to the letter."""
     raw = members.rest.get(_RAW)
     if type(raw) is not msgspec.Raw:
@@ -74,7 +77,7 @@ def take_calls(members: Members, parts: Parts, call_prefix: str) -> None:
         members.rest[_RAW] = decode_json(raw)
         return
     del members.rest[_RAW]
-    for number, call in enumerate(calls):
+    for number, call in enumerate(calls, called):
         _read_call(call, parts.add(), f"{call_prefix}{number}")
 
 

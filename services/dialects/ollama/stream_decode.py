@@ -149,7 +149,7 @@ class OllamaStreamDecoder:
             inner.hint("mute")
         logprobs = take_logprobs(members)
         parts = _Parts()
-        take_turn(inner, parts, f"{self._prefix}{self._calls}_")
+        take_turn(inner, parts, self._prefix, self._calls)
         for part in parts.taken:
             self._part(part)
         if logprobs:
