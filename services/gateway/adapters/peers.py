@@ -13,10 +13,12 @@ from llmhub.completion.v1.completion_service_pb2 import (
 )
 from llmhub.completion.v1.completion_service_pb2_grpc import CompletionServiceStub
 from services.runtime.errors import RequestNotFound
+from services.runtime.interceptors.identity import KEY_NAMES
 
 ASKED_BY_PEER = "x-llmhub-peer"
 """Marks a question from one gateway to another, which is not passed on again. The edge strips it from outside calls."""
 
+_KEYS = KEY_NAMES | {"authorization"}
 _SECONDS = 2.0
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -54,7 +56,7 @@ def _passed(metadata: Metadata) -> tuple[tuple[str, str | bytes], ...] | None:
     """Return what goes along, or None for a question that came from a peer already."""
     if any(name == ASKED_BY_PEER for name, _ in metadata):
         return None
-    keys = tuple((name, value) for name, value in metadata if name in {"authorization", "x-api-key"})
+    keys = tuple((name, value) for name, value in metadata if name in _KEYS)
     return (*keys, (ASKED_BY_PEER, "1"))
 
 
