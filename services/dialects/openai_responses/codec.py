@@ -9,9 +9,11 @@ from llmhub.completion.v1.completion_service_pb2 import (
     GenerateRequest,
     GenerateResponse,
 )
-from services.dialects.codec import DecodedRequest, WireAnswer, WireRequest
-from services.dialects.openai_responses import errors, request_decode, request_encode
+from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress
+from services.dialects.codec import DecodedRequest, RelayBody, WireAnswer, WireRequest
+from services.dialects.openai_responses import errors, relay, request_decode, request_encode
 from services.dialects.openai_responses import response as whole
+from services.dialects.openai_responses.relay import ResponsesRelayTap
 from services.dialects.openai_responses.stream_decode import ResponsesStreamDecoder
 from services.dialects.openai_responses.stream_encode import ResponsesStreamEncoder
 from services.dialects.openai_responses.wire import DIALECT
@@ -46,6 +48,15 @@ class ResponsesCodec:
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
         return errors.decode_error(status, headers, body)
+
+    def relay_request(self, body: bytes, model: str, endpoint: Endpoint.ValueType) -> RelayBody:
+        return relay.relay_request(body, model)
+
+    def relay_answer(self, body: bytes, endpoint: Endpoint.ValueType) -> Progress:
+        return relay.relay_answer(body, endpoint)
+
+    def relay_tap(self, endpoint: Endpoint.ValueType, *, hide_usage: bool) -> ResponsesRelayTap:
+        return ResponsesRelayTap()
 
     def decode_count_request(self, body: bytes) -> GenerateRequest:
         return request_decode.decode_request(body).request

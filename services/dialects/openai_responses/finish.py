@@ -8,7 +8,7 @@ from typing import Final
 from llmhub.types.v1.content_pb2 import Part
 from llmhub.types.v1.generation_pb2 import Finish, FinishReason
 from services.dialects.members import JsonObject
-from services.dialects.openai_responses.wire import WAITING
+from services.dialects.openai_responses.wire import CALLS, WAITING
 
 _UNKNOWN: Final = FinishReason.FINISH_REASON_UNSPECIFIED
 _INCOMPLETE: Final = {
@@ -70,3 +70,15 @@ def write_status(finish: Finish) -> JsonObject:
         "error": None,
         "incomplete_details": None if word is None else {"reason": word},
     }
+
+
+def kinds_of(output: object) -> Iterable[str]:
+    """As kind_of, of the items of an answer that is not taken apart."""
+    for item in output if isinstance(output, list) else ():
+        kind = item.get("type") if isinstance(item, dict) else None
+        if isinstance(kind, str) and (kind in CALLS or kind in WAITING):
+            yield "tool_call"
+        content = item.get("content") if kind == "message" else None
+        for element in content if isinstance(content, list) else ():
+            if isinstance(element, dict) and element.get("type") == "refusal":
+                yield "refusal"

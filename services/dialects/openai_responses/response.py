@@ -26,6 +26,7 @@ from services.dialects.openai_responses.read_items import Reading
 from services.dialects.openai_responses.usage import read_usage, usage_text, write_usage
 from services.dialects.openai_responses.wire import DIALECT, HOLE, RESPONSE, response_id_of
 from services.dialects.openai_responses.write_items import Logprobs
+from services.dialects.surrogates import mended
 from services.runtime.errors import UpstreamProtocol
 
 KEPT: Final = "response"
@@ -80,6 +81,7 @@ _SERVICE_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority
 
 def decode_response(body: bytes) -> GenerateResponse:
     """Read an answer; raise UpstreamProtocol for what is none, or the error that it carries."""
+    body = mended(body)
     value = answer_object(body)
     output = value.get("output")
     if not isinstance(output, list):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from llmhub.types.v1.content_pb2 import OpaqueState
 from services.dialects.members import JsonObject
-from services.dialects.openai_responses.wire import DIALECT, ENCRYPTED
+from services.dialects.openai_responses.wire import DIALECT, ENCRYPTED, is_made
 
 _ENVELOPE: Final = "llmhub1."
 _CARRIER: Final = "llmhub1p."
@@ -53,6 +53,26 @@ def carried_state(item: JsonObject) -> OpaqueState | None:
 def carrier_item(state: OpaqueState, item_id: str) -> JsonObject:
     """A reasoning item that holds the state of what stands before it, as no other item has a place for it."""
     return {"type": "reasoning", "id": item_id, "summary": [], ENCRYPTED: _packed(state, _CARRIER)}
+
+
+def without_marks(items: list[Any]) -> list[Any]:
+    """Input items without ids of ours, and without the items that only held what a provider does not know."""
+    kept: list[Any] = []
+    for item in items:
+        if isinstance(item, dict):
+            encrypted = item.get(ENCRYPTED)
+            ours = isinstance(encrypted, str) and _is_packed(encrypted)
+            made = is_made(item.get("id"))
+            if item.get("type") == "reasoning" and (made or ours):
+                continue
+            if made:
+                item = {name: value for name, value in item.items() if name != "id"}
+        kept.append(item)
+    return kept
+
+
+def _is_packed(text: str) -> bool:
+    return any(_unpacked(text, prefix) is not None for prefix in (_ENVELOPE, _CARRIER))
 
 
 def _packed(state: OpaqueState, prefix: str) -> str:

@@ -20,6 +20,7 @@ from services.dialects.openai_responses.stream_items import PART_TEXTS, Items
 from services.dialects.openai_responses.usage import framed_usage_text, read_usage
 from services.dialects.openai_responses.wire import DIALECT, HOLE
 from services.dialects.sse import SseEvent, SseParser
+from services.dialects.surrogates import mended
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
 
 WAIT: Final = json_text({SHAPE: {"wait": 1}})
@@ -219,7 +220,7 @@ class ResponsesStreamDecoder:
         self._items.stop_all(events)
         usage = response.get("usage")
         if isinstance(usage, dict):
-            self._usage = read_usage(usage, framed_usage_text(data), response)
+            self._usage = read_usage(usage, framed_usage_text(mended(data)), response)
             events.append(StreamEvent(usage=self._usage))
         if kind == "response.failed":
             # An `error` event before it says more than the response does.
