@@ -61,6 +61,15 @@ def test_no_internal_method_has_a_route(edge: Edge, contract: Contract) -> None:
     assert not [seen for backend in edge.grpc.values() for seen in backend.calls]
 
 
+@pytest.mark.parametrize("sent", ["application/json", "text/plain", None])
+def test_what_is_no_grpc_is_told_so(edge: Edge, client: httpx.Client, sent: str | None) -> None:
+    path = "/llmhub.completion.v1.CompletionService/Generate"
+    answer = client.post(path, content=b"{}", headers={"content-type": sent} if sent else {})
+    assert answer.status_code == 415
+    assert "gRPC" in answer.json()["message"]
+    assert not [seen for backend in edge.grpc.values() for seen in backend.calls]
+
+
 def test_every_rest_binding_reaches_its_method(
     edge: Edge, client: httpx.Client, contract: Contract, plan: EdgePlan
 ) -> None:

@@ -50,11 +50,17 @@ _ALLOWED_HEADERS: Final = (
     "x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-retry-count,"
     "x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout,x-stainless-helper-method"
 )
+_GRPC: Final = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+_NOT_GRPC: Final = {
+    "status": 415,
+    "body": {"inline_string": "this path takes gRPC and gRPC-Web; the same by JSON is under /api/v1"},
+}
 # Only what no handler began is sent again: a second generation would cost money.
 _RETRY: Final = {
     "retry_on": "connect-failure,refused-stream,reset-before-request,retriable-headers",
     "retriable_headers": [{"name": NOT_STARTED, "present_match": True}],
-    "num_retries": 3,
+    # Together longer than a health check takes to notice, so that a call outlives a process being replaced.
+    "num_retries": 8,
     "retry_host_predicate": [
         {
             "name": "envoy.retry_host_predicates.previous_hosts",
@@ -66,19 +72,21 @@ _RETRY: Final = {
     ],
     # One that refuses at once has the fewest requests and is preferred: insist on another.
     "host_selection_retry_max_attempts": 32,
-    "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+    "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.5s"},
 }
 
 
 def virtual_host(plan: EdgePlan, methods: list[PublicMethod]) -> dict[str, Any]:
     """Return the one virtual host. A method or path that is not listed has no route."""
-    routes = [_to({"path": method.path}, method.served_by) for method in methods]
+    routes = [_to({"path": method.path, "headers": [_GRPC]}, method.served_by) for method in methods]
     routes.append(_to({"prefix": _HEALTH_SERVICE}, "gateway"))
     if plan.reflection:
         routes += [_to({"prefix": prefix}, "gateway") for prefix in _REFLECTION_SERVICES]
     paths = (*OPENAI_PATHS, *ANTHROPIC_PATHS, *GEMINI_PATHS, *HEALTH_PATHS, ROOT)
     # Preflights of all paths: the CORS filter answers them, but only where there is a route to a cluster.
     routes.append(_to({"prefix": "/", "headers": [_verb("OPTIONS")]}, "gateway-http"))
+    # A gRPC server resets what is no gRPC, and the caller would be told that nobody answers.
+    routes += [{"match": {"path": method.path}, "direct_response": _NOT_GRPC} for method in methods]
     routes += [_to({"path": path}, "gateway-http") for path in paths]
     routes += [_to({"prefix": prefix}, "gateway-http") for prefix in (*OPENAI_PREFIXES, *GEMINI_PREFIXES)]
     # Filters before the transcoder need a route too; it then gives the call its gRPC path and another route.
