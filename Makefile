@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done || true)
 BIN := .venv/bin
 ARGS ?=
+# Tests wait more than they compute: one process more than a small machine has cores.
+TEST_PROCESSES ?= 3
 TYPED := services tests tools $(if $(wildcard bench/*.py),bench) $(if $(wildcard sdk/python/*/*.py),sdk/python)
 
 .PHONY: help run test check fmt lint types imports proto gen gen-check sizes lock bench kill-test clean
@@ -27,7 +29,7 @@ run: .venv/.installed-run ## install what is needed and start the mesh (ARGS="--
 test: .venv/.installed-dev ## install what the tests need and run them (ARGS="tests/runtime -k deadline")
 	@tools/debian-packages.sh
 	@tools/node-packages.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(ARGS)
 
 check: lint types imports proto gen-check sizes ## everything that needs no running service: format, lint, types, imports, proto, gen
 
