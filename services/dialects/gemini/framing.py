@@ -17,15 +17,20 @@ _OUTSIDE: Final = re.compile(rb'["{}\[\]]')
 class ChunkReader:
     """Takes bytes in any split, gives the same chunks; the first byte tells the framing."""
 
-    __slots__ = ("_array", "_sse")
+    __slots__ = ("_aligned", "_array", "_sse")
 
     def __init__(self) -> None:
+        self._aligned = False
         self._sse: SseParser | None = None
         self._array: ArrayParser | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the chunks that these bytes complete, each one JSON text."""
         if self._sse is not None:
+            if self._aligned and _is_lone(data):
+                return [data[6:-4]]
+            if data:
+                self._aligned = data.endswith((b"\r\n\r\n", b"\n\n"))
             return [event.data for event in self._sse.feed(data) if event.data != b"[DONE]"]
         if self._array is not None:
             return self._array.feed(data)
@@ -130,6 +135,17 @@ class ArrayParser:
         if self._size > MAX_EVENT_BYTES:
             raise UpstreamProtocol(f"the provider sent a chunk larger than {MAX_EVENT_BYTES} bytes")
         self._pieces.append(data)
+
+
+def _is_lone(data: bytes) -> bool:
+    """One whole event and nothing else, as Google mostly sends them."""
+    return (
+        data.startswith(b"data: ")
+        and data.endswith(b"\r\n\r\n")
+        and data.count(b"\n") == 2
+        and data.count(b"\r") == 2
+        and len(data) <= MAX_EVENT_BYTES
+    )
 
 
 def _no_array() -> UpstreamProtocol:

@@ -24,11 +24,12 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class _Candidate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     content: _Content
     index: int | None = None
+    groundingMetadata: dict[str, msgspec.Raw] | None = None  # noqa: N815 - Gemini's own name
 
 
 class _Chunk(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     candidates: list[_Candidate]
-    usageMetadata: msgspec.Raw = _NOTHING  # noqa: N815 - Gemini's own name
+    usageMetadata: msgspec.Raw = _NOTHING  # noqa: N815
     modelVersion: str | None = None  # noqa: N815
     responseId: str | None = None  # noqa: N815
     createTime: str | None = None  # noqa: N815
@@ -40,11 +41,28 @@ class HotChunk(msgspec.Struct, gc=False):
     text: str
     thought: bool
     numbered: bool
+    grounded: bool
+    """It has grounding metadata, with nothing in them yet."""
     usage: msgspec.Raw | None
     index: int = 0
 
 
+class _Same(msgspec.Struct, gc=False):
+    modelVersion: str | None = None  # noqa: N815
+    responseId: str | None = None  # noqa: N815
+    createTime: str | None = None  # noqa: N815
+
+
+_decode_same = msgspec.json.Decoder(_Same).decode
 _decode = msgspec.json.Decoder(_Chunk).decode
+
+
+def same_in(data: bytes) -> JsonObject:
+    """What the first chunk says that the others mostly repeat."""
+    try:
+        return msgspec.structs.asdict(_decode_same(data))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def hot_chunk(data: bytes, same: JsonObject) -> HotChunk | None:
@@ -58,6 +76,8 @@ def hot_chunk(data: bytes, same: JsonObject) -> HotChunk | None:
     candidate = chunk.candidates[0]
     if len(candidate.content.parts) != 1 or candidate.index or candidate.content.role != "model":
         return None
+    if candidate.groundingMetadata:
+        return None
     if (
         chunk.responseId != same.get("responseId")
         or chunk.modelVersion != same.get("modelVersion")
@@ -67,5 +87,9 @@ def hot_chunk(data: bytes, same: JsonObject) -> HotChunk | None:
     part = candidate.content.parts[0]
     usage = chunk.usageMetadata
     return HotChunk(
-        part.text, part.thought, candidate.index is not None, None if usage is _NOTHING else usage
+        text=part.text,
+        thought=part.thought,
+        numbered=candidate.index is not None,
+        grounded=candidate.groundingMetadata is not None,
+        usage=None if usage is _NOTHING else usage,
     )

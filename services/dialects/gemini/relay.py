@@ -20,8 +20,10 @@ from services.dialects.gemini.errors import error_of
 from services.dialects.gemini.finish import read_block, read_finish
 from services.dialects.gemini.framing import ArrayParser, ChunkReader
 from services.dialects.gemini.grounding import queries
+from services.dialects.gemini.hot import HotChunk, hot_chunk, same_in
 from services.dialects.gemini.paths import resource
 from services.dialects.gemini.response import read_own_usage
+from services.dialects.gemini.usage import running_usage
 from services.dialects.gemini.wire import elements, object_keeping, opens, take_raw
 from services.dialects.members import JsonObject, Members, answer_object, encode_json
 from services.runtime.errors import LlmhubError, RequestInvalid, UpstreamProtocol, Violation
@@ -97,11 +99,12 @@ def relay_answer(body: bytes, endpoint: Endpoint.ValueType) -> Progress:
 class GeminiRelayTap:
     """Watches a stream in passing; every byte goes on as it came."""
 
-    __slots__ = ("_bad", "_meter", "_reader")
+    __slots__ = ("_bad", "_meter", "_reader", "_same")
 
     def __init__(self) -> None:
         self._reader = ChunkReader()
         self._meter = _Meter()
+        self._same: JsonObject = {}
         self._bad = False
 
     def feed(self, data: bytes) -> Passed:
@@ -111,8 +114,12 @@ class GeminiRelayTap:
         chunks = 0
         try:
             for chunk in self._reader.feed(data):
-                self._meter.note(chunk)
                 chunks += 1
+                if not self._meter.begun:
+                    self._same = same_in(chunk)
+                elif (hot := hot_chunk(chunk, self._same)) is not None and self._meter.note_hot(hot):
+                    continue
+                self._meter.note(chunk)
         except (ValueError, RecursionError, LlmhubError) as error:
             # What cannot be read still passes, but the answer is no longer one that ended properly.
             self._bad = True
@@ -127,7 +134,7 @@ class GeminiRelayTap:
 class _Meter:
     """What chunks tell, added up."""
 
-    __slots__ = ("_called", "_ended", "_failed", "_open", "_progress", "_searches")
+    __slots__ = ("_called", "_ended", "_failed", "_open", "_progress", "_searches", "begun")
 
     def __init__(self) -> None:
         self._progress = Progress()
@@ -135,10 +142,11 @@ class _Meter:
         self._ended: set[int] = set()
         self._called: set[int] = set()
         self._searches = 0
-        self._failed = False
+        self._failed = self.begun = False
 
     def note(self, chunk: bytes, *, whole: bool = False) -> None:
         """Read one chunk; raise ValueError for what is none."""
+        self.begun = True
         members = Members(object_keeping(chunk, "candidates", "usageMetadata"))
         if "error" in members.rest:
             self.fail(error_of(200, {}, chunk))
@@ -158,6 +166,20 @@ class _Meter:
         usage = take_raw(members, "usageMetadata")
         if usage is not None and (read := read_own_usage(usage, self._searches)) is not None:
             progress.usage.CopyFrom(read)
+
+    def note_hot(self, chunk: HotChunk) -> bool:
+        """Read a piece of text; false if its totals take more care."""
+        usage = running_usage(chunk.usage) if chunk.usage is not None and not self._searches else None
+        if usage is None and chunk.usage is not None:
+            return False
+        self._open.add(0)
+        progress = self._progress
+        if chunk.text:
+            progress.content = True
+            progress.output_characters += len(chunk.text)
+        if usage is not None:
+            progress.usage.CopyFrom(usage)
+        return True
 
     def fail(self, error: LlmhubError) -> None:
         """The answer broke off, or told of an error."""

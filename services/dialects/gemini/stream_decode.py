@@ -30,6 +30,7 @@ from services.dialects.gemini.response import (
     read_made,
     read_own_usage,
 )
+from services.dialects.gemini.usage import running_usage
 from services.dialects.gemini.wire import DIALECT, elements, object_keeping, raw_text, take_raw
 from services.dialects.members import JsonObject, Members
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
@@ -67,7 +68,7 @@ class GeminiStreamDecoder:
         self._reader = ChunkReader()
         self._candidates: dict[int, Blocks] = {}
         self._same: JsonObject = {}
-        self._hints: dict[tuple[int, bool, bool], str] = {}
+        self._hints: dict[tuple[int, bool, bool, bool], str] = {}
         self._usage: Usage | None = None
         self._out: list[StreamEvent] = []
         self._sequence = 0
@@ -120,20 +121,28 @@ class GeminiStreamDecoder:
         first = len(self._out)
         blocks = self._of(chunk.index)
         blocks.add_text(chunk.text, thought=chunk.thought)
-        if chunk.usage is not None:
-            self._totals(chunk.usage)
-        key = (len(self._out) - first, chunk.numbered, chunk.usage is not None)
+        told = chunk.usage
+        if told is not None:
+            usage = running_usage(told) if not self._searches else None
+            if usage is None:
+                self._totals(told)
+            else:
+                self._usage = usage
+                self.emit(usage=usage)
+        key = (len(self._out) - first, chunk.numbered, chunk.grounded, told is not None)
         hint = self._hints.get(key)
         if hint is None:
             hint = self._hints[key] = self._hint(key)
         self._out[first].extensions[DIALECT] = hint
 
-    def _hint(self, key: tuple[int, bool, bool]) -> str:
-        events, numbered, has_usage = key
+    def _hint(self, key: tuple[int, bool, bool, bool]) -> str:
+        events, numbered, grounded, has_usage = key
         members = Members({})
         members.hint(EVENTS, events)
         members.hint(SAME, list(self._same))
         members.hint(CANDIDATES, [{"i": 0} if numbered else {"i": 0, UNNUMBERED: 1}])
+        if grounded:
+            members.rest["candidates"] = [{"groundingMetadata": {}}]
         if has_usage:
             members.hint(OWN_USAGE)
         return members.extension()

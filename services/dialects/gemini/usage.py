@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from llmhub.types.v1.usage_pb2 import (
     MEASURE_VENDOR,
@@ -48,32 +50,80 @@ def says_counts(value: JsonObject) -> bool:
     return any(name in value for name in _COUNTS)
 
 
+_Tokens = Annotated[int, msgspec.Meta(ge=0, lt=_INT64)]
+
+
+class _Counts(msgspec.Struct, gc=False):
+    """As much of a usage object as changes from chunk to chunk."""
+
+    promptTokenCount: _Tokens | None = None  # noqa: N815 - Gemini's own names
+    candidatesTokenCount: _Tokens | None = None  # noqa: N815
+    totalTokenCount: _Tokens | None = None  # noqa: N815
+    thoughtsTokenCount: _Tokens | None = None  # noqa: N815
+    toolUsePromptTokenCount: _Tokens | None = None  # noqa: N815
+    cachedContentTokenCount: _Tokens | None = None  # noqa: N815
+
+
+_counts = msgspec.json.Decoder(_Counts).decode
+
+
+def running_usage(raw: msgspec.Raw) -> Usage | None:
+    """Read a usage object in passing: no split by modality, which the last chunk has; None if it takes more care."""
+    try:
+        told = _counts(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    counts = (
+        told.promptTokenCount,
+        told.candidatesTokenCount,
+        told.totalTokenCount,
+        told.thoughtsTokenCount,
+        told.toolUsePromptTokenCount,
+        told.cachedContentTokenCount,
+    )
+    if counts[0] is None or counts[2] is None:
+        return None
+    return Usage(measure=MEASURE_VENDOR, provider_json=str(raw, "utf-8"), **_classes(*counts))
+
+
 def read_usage(value: JsonObject, text: str) -> Usage:
     """Read a usage object into disjoint classes; `text` is the object to the letter."""
-    usage = Usage(measure=MEASURE_VENDOR, provider_json=text)
-    prompt, candidates, total, thoughts, tools, cached = (_count(value.get(name)) for name in _COUNTS)
-    if cached is not None:
-        usage.cache_read_tokens = cached
-    if prompt is not None:
-        usage.input_tokens = max(0, prompt - (cached or 0))
-    if thoughts is not None:
-        usage.reasoning_tokens = thoughts
-    if tools is not None:
-        usage.tool_prompt_tokens = tools
-    if candidates is None and total is not None and prompt is not None:
-        # A count of nothing is left out; the total tells nothing from not told.
-        rest = total - prompt - (thoughts or 0) - (tools or 0)
-        candidates = rest if rest >= 0 else None
-    if candidates is not None:
-        usage.output_tokens = candidates
-    if total is not None:
-        usage.provider_total_tokens = total
+    counts = [_count(value.get(name)) for name in _COUNTS]
+    usage = Usage(measure=MEASURE_VENDOR, provider_json=text, **_classes(*counts))
     for name in ("serviceTier", "trafficType"):
         if type(tier := value.get(name)) is str:
             usage.service_tier = tier
             break
     _read_modalities(value, usage)
     return usage
+
+
+def _classes(
+    prompt: int | None,
+    candidates: int | None,
+    total: int | None,
+    thoughts: int | None,
+    tools: int | None,
+    cached: int | None,
+) -> dict[str, Any]:
+    classes: dict[str, Any] = {}
+    if cached is not None:
+        classes["cache_read_tokens"] = cached
+    if prompt is not None:
+        classes["input_tokens"] = max(0, prompt - (cached or 0))
+    if thoughts is not None:
+        classes["reasoning_tokens"] = thoughts
+    if tools is not None:
+        classes["tool_prompt_tokens"] = tools
+    if candidates is None and total is not None and prompt is not None:
+        # A count of nothing is left out; the total tells nothing from not told.
+        rest = total - prompt - (thoughts or 0) - (tools or 0)
+        candidates = rest if rest >= 0 else None
+    if candidates is not None:
+        classes["output_tokens"] = candidates
+    if total is not None:
+        classes["provider_total_tokens"] = total
+    return classes
 
 
 def write_usage(usage: Usage) -> JsonObject:
