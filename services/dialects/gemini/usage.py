@@ -43,6 +43,7 @@ _MODALITIES: Final[dict[Any, Modality.ValueType]] = {
     5: MODALITY_DOCUMENT,
 }
 _INT64: Final = 1 << 63
+_MOST: Final = _INT64 - 1
 
 
 def says_counts(value: JsonObject) -> bool:
@@ -50,7 +51,7 @@ def says_counts(value: JsonObject) -> bool:
     return any(name in value for name in _COUNTS)
 
 
-_Tokens = Annotated[int, msgspec.Meta(ge=0, lt=_INT64)]
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 
 
 class _Counts(msgspec.Struct, gc=False):
