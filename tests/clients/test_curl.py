@@ -141,6 +141,16 @@ def provider(mesh: Mesh, replay: Replay, path: str) -> None:
     assert curl(mesh, "GET", path.replace("{provider}", "nobody")).status == 404
 
 
+@case(("POST", "/api/v1/providers/{provider}:test"))
+def check_provider(mesh: Mesh, replay: Replay, path: str) -> None:
+    checks = ok(curl(mesh, "POST", path.replace("{provider}", "unset"), {}))["checks"]
+    assert checks[0]["kind"] == "PROVIDER_CHECK_KIND_CONFIGURATION"
+    assert checks[0]["result"] == "PROVIDER_CHECK_RESULT_FAILED"
+    assert "LLMHUB_TESTS_UNSET" in checks[0]["message"]
+    assert {check["result"] for check in checks[1:]} == {"PROVIDER_CHECK_RESULT_SKIPPED"}
+    assert curl(mesh, "POST", path.replace("{provider}", "nobody"), {}).status == 404
+
+
 @case(("POST", "/api/v1/route:explain"))
 def explain(mesh: Mesh, replay: Replay, path: str) -> None:
     got = ok(curl(mesh, "POST", path, {"model": "pair-1"}))
