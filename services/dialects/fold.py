@@ -147,6 +147,9 @@ class Folding:
 
 def _add_text(part: Part, text: str) -> None:
     match part.WhichOneof("kind"):
+        case "reasoning" if part.reasoning.summaries and not part.reasoning.text:
+            # A block that was opened with a summary goes on with it.
+            part.reasoning.summaries[-1] += text
         case "reasoning":
             part.reasoning.text += text
         case "refusal":

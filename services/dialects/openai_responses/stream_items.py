@@ -17,6 +17,7 @@ from services.dialects.openai_responses.wire import CALLS, ENCRYPTED, HOLE, ITEM
 from services.runtime.errors import UpstreamProtocol
 
 MOST_BLOCKS: Final = 65_536
+_PROSE: Final = frozenset({"message", "reasoning"})
 _RUNNING: Final = frozenset({"in_progress", "incomplete"})
 
 
@@ -27,6 +28,8 @@ class _Item:
     open: list[Key] = field(default_factory=list)
     blocks: int = 0
     done: bool = False
+    block: int = -1
+    """The number kept for an item in one piece, which may be complete after those behind it."""
 
 
 class Items:
@@ -49,6 +52,8 @@ class Items:
         known = self._items[index] = _Item(kind if isinstance(kind, str) else "", item)
         if known.kind in CALLS:
             self._open_call(index, known, events)
+        elif known.kind not in _PROSE:
+            known.block = self._number()
 
     def part(self, key: Key, kind: str, events: list[StreamEvent]) -> None:
         """A text begins."""
@@ -124,7 +129,7 @@ class Items:
             if isinstance(arguments, str):
                 self.final((index, CALL, 0), "", arguments, events)
         else:
-            self._whole(item, events)
+            self._whole(known, item, events)
         self.stop_item(known, events)
 
     def is_done(self, index: int) -> bool:
@@ -162,16 +167,17 @@ class Items:
             part = Part()
             part.reasoning.redacted = state is not None
             part.reasoning.id = _word(item, "id")
+            known.item = item
             self._bind(part, known, nothing())
             self._start(part, known, (index, CONTENT, -1), events)
         if state is not None:
             block = self._frames.keys[known.open[-1]]
             events.append(StreamEvent(block_delta=BlockDelta(block=block, state=state)))
 
-    def _whole(self, item: JsonObject, events: list[StreamEvent]) -> None:
+    def _whole(self, known: _Item, item: JsonObject, events: list[StreamEvent]) -> None:
         """An item that only this dialect has, in one piece."""
         part = Reading(answer=True).parts_of(dict(item))[0]
-        block = self._number()
+        block = self._number() if known.block < 0 else known.block
         self.kinds.add(kind_of(part))
         events.append(StreamEvent(block_start=BlockStart(block=block, part=part)))
         events.append(StreamEvent(block_stop=BlockStop(block=block)))
@@ -210,7 +216,8 @@ class Items:
         item.pop(ENCRYPTED, None)
         if known.kind == "reasoning":
             item["summary"] = []
-            item.pop("content", None)
+            if isinstance(item.get("content"), list):
+                item["content"] = []
             if _word(item, "id"):
                 item["id"] = HOLE
         else:
