@@ -40,7 +40,8 @@ _REFLECTION_SERVICES: Final = (
 _CORS: Final = "envoy.filters.http.cors"
 _EXPOSED_HEADERS: Final = (
     "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,request-id,retry-after,x-llmhub-model,"
-    "x-llmhub-warnings,x-upstream-request-id,openai-processing-ms,openai-version,x-should-retry"
+    "x-llmhub-warnings,x-llmhub-error-source,x-llmhub-upstream-status,x-upstream-request-id,openai-processing-ms,"
+    "openai-version,x-should-retry"
 )
 _ALLOWED_HEADERS: Final = (
     "authorization,content-type,accept,x-api-key,api-key,x-goog-api-key,x-goog-api-client,x-grpc-web,x-user-agent,"

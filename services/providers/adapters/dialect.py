@@ -19,7 +19,7 @@ from services.providers.domain.model_lists import MODEL_LISTS, model_names
 from services.providers.ports import Platform
 from services.providers.settings import Account
 from services.runtime.errors import LlmhubError, UpstreamFailed, UpstreamProtocol
-from services.runtime.status import from_message
+from services.runtime.status import to_message
 
 _NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 
@@ -50,7 +50,11 @@ class DialectAdapter:
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
         wire = self._chat.encode_request(request.request, request.attempt.model, stream=False)
-        response = self._chat.decode_response(await self._call(wire, request.attempt))
+        body = await self._call(wire, request.attempt)
+        try:
+            response = self._chat.decode_response(body)
+        except LlmhubError as error:
+            raise self._upstream.scrubbed(to_message(error)) from None
         response.warnings.extend(wire.warnings)
         if not response.HasField("created_at"):
             response.created_at.GetCurrentTime()
@@ -169,5 +173,5 @@ class DialectAdapter:
             ErrorReason.ERROR_REASON_UNSPECIFIED,
             ErrorReason.ERROR_REASON_STREAM_INTERRUPTED,
         }:
-            return from_message(error)
+            return self._upstream.scrubbed(error)
         return UpstreamFailed(f"{self._name} ended its stream early", provider=self._name)

@@ -9,6 +9,7 @@ from typing import Final
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from services.dialects.codec import ChatCodec
+from services.providers import credentials
 from services.providers.adapters.upstream import Upstream
 from services.providers.domain.endpoints import (
     PASSED_ANSWER_HEADERS,
@@ -17,6 +18,7 @@ from services.providers.domain.endpoints import (
     RelayRoute,
 )
 from services.providers.domain.limits import Deadlines
+from services.providers.domain.whole_events import WholeEvents
 from services.providers.ports import Answer
 from services.runtime.errors import OperationUnsupported, UpstreamFailed
 
@@ -63,6 +65,9 @@ class Relay:
             first.head.status = answer.status
             _pass(answer.headers, first.head)
             if answer.status >= 400:
+                # The caller's SDK could take a failure of the operator's account for one of his own.
+                first.head.headers["x-llmhub-error-source"] = "upstream"
+                first.head.headers["x-llmhub-upstream-status"] = str(answer.status)
                 first.data = data = upstream.erase(await answer.read())
                 first.head.error.CopyFrom(upstream.failure(answer, data, codec))
                 yield first
@@ -75,6 +80,8 @@ class Relay:
                 return
             first.data = data = await answer.read()
             first.progress.CopyFrom(codec.relay_answer(data, endpoint))
+            if first.progress.HasField("error"):
+                self._erase(first)
             yield first
 
     async def _stream(
@@ -89,22 +96,48 @@ class Relay:
     ) -> AsyncGenerator[pb.RelayResponse, None]:
         """Yield the stream's pieces; `message` is the first one, with the head."""
         tap = codec.relay_tap(request.endpoint, hide_usage=hide)
-        complete = False
-        async for data in answer.chunks():
+        complete = failed = False
+        async for data in _in_events(answer):
             passed = tap.feed(data)
             message.data = passed.data
             if passed.progress is not None:
                 message.progress.CopyFrom(passed.progress)
                 limits.first_token_seen = limits.first_token_seen or passed.progress.content
                 complete = passed.progress.complete
+                failed = failed or passed.progress.HasField("error")
+            if failed:
+                # Some quote the key that they refuse; nothing that comes after a failure is in a hurry.
+                self._erase(message)
             yield message
             message = pb.RelayResponse()
         last = tap.close()
         if last.progress is not None and (last.progress.complete or complete):
-            yield pb.RelayResponse(data=last.data, progress=last.progress)
+            message = pb.RelayResponse(data=last.data, progress=last.progress)
+            if failed:
+                self._erase(message)
+            yield message
             return
         name = self._upstream.name
         raise UpstreamFailed(f"{name} ended its stream early", provider=name)
+
+    def _erase(self, message: pb.RelayResponse) -> None:
+        message.data = self._upstream.erase(message.data)
+        if message.progress.HasField("error"):
+            credentials.scrub(message.progress.error, self._upstream.erase)
+
+
+async def _in_events(answer: Answer) -> AsyncGenerator[bytes, None]:
+    """Yield a stream's bytes, whole events where it has any, so that a failure is seen before any of it is out."""
+    if _EVENTS not in answer.headers.get("content-type", ""):
+        async for data in answer.chunks():
+            yield data
+        return
+    events = WholeEvents()
+    async for data in answer.chunks():
+        if whole := events.feed(data):
+            yield whole
+    if rest := events.close():
+        yield rest
 
 
 def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:

@@ -64,6 +64,11 @@ class Upstream:
         failure.metadata.setdefault("provider", self.name)
         return failure
 
+    def scrubbed(self, error: Error) -> LlmhubError:
+        """Return a failure that a provider reported inside an answer, without the account's secrets."""
+        credentials.scrub(error, self.erase)
+        return from_message(error)
+
     def unsupported(self, what: str) -> LlmhubError:
         """Return the refusal of an operation the dialect does not have."""
         return OperationUnsupported(f"{self.name} has no {what}", provider=self.name, operation=what)

@@ -151,9 +151,67 @@ async def test_a_provider_that_quotes_its_key_does_not_tell_it_to_the_caller(
     (relayed,) = await relay(adapter, {})
     assert key not in str(relayed)
     assert b"no such key: ***" in relayed.data
+    assert relayed.head.headers["x-llmhub-error-source"] == "upstream"
+    assert relayed.head.headers["x-llmhub-upstream-status"] == "401"
     with pytest.raises(LlmhubError) as refused:
         await adapter.generate(pb.GenerateRequest(attempt=attempt(), request=question()))
     assert key not in str(to_message(refused.value))
+
+
+KEY = upstream_key("claude").encode()
+QUOTED = b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"no key %b!"}}\n\n' % KEY
+BEGUN = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"m"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [BEGUN, QUOTED],
+        [BEGUN + QUOTED],
+        [BEGUN, QUOTED[:80], QUOTED[80:]],
+        [BEGUN + QUOTED[:80], QUOTED[80:90], QUOTED[90:]],
+        [BEGUN, *(bytes([byte]) for byte in QUOTED)],
+        [BEGUN, QUOTED, QUOTED[:85], QUOTED[85:]],
+    ],
+    ids=["alone", "with others", "in two", "in three", "byte by byte", "twice"],
+)
+async def test_an_error_event_that_quotes_the_key_does_not_tell_it(
+    provider: Replay, adapter: Adapter, pieces: list[bytes]
+) -> None:
+    provider.answer("claude", "m", faults.events(pieces))
+    relayed: list[pb.RelayResponse] = []
+    with pytest.raises(UpstreamFailed):
+        request = pb.RelayRequest(
+            attempt=attempt(),
+            endpoint=pb.Endpoint.ENDPOINT_ANTHROPIC_MESSAGES,
+            body=b'{"model":"claude/m","max_tokens":10,"messages":[],"stream":true}',
+            stream=True,
+        )
+        async for piece in adapter.relay(request):
+            relayed.append(piece)  # noqa: PERF401 - the stream raises at its end
+    data = b"".join(piece.data for piece in relayed)
+    assert KEY[:8] not in data
+    assert data == b"".join(pieces).replace(KEY, b"***")
+    assert any(piece.progress.HasField("error") for piece in relayed)
+    assert KEY.decode() not in str(relayed)
+    with pytest.raises(LlmhubError) as refused:
+        async for _ in adapter.generate_stream(
+            pb.GenerateStreamRequest(attempt=attempt(), request=question())
+        ):
+            pass
+    assert "no key ***!" in refused.value.message
+    assert KEY.decode() not in str(to_message(refused.value))
+
+
+async def test_an_error_in_a_whole_answer_that_quotes_the_key_does_not_tell_it(
+    provider: Replay, adapter: Adapter
+) -> None:
+    provider.answer("claude", "m", faults.answer(200, {"type": "error", "error": {"message": KEY.decode()}}))
+    (relayed,) = await relay(adapter, {})
+    assert KEY.decode() not in str(relayed)
+    with pytest.raises(LlmhubError) as refused:
+        await adapter.generate(pb.GenerateRequest(attempt=attempt(), request=question()))
+    assert KEY.decode() not in str(to_message(refused.value))
 
 
 @pytest.mark.parametrize("stream", [False, True])
