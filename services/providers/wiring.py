@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 from services.dialects.codec import ChatCodec
 from services.dialects.registry import Spoken, speech
-from services.providers.adapters.closed import ClosedAdapter
+from services.providers.adapters.by_model import ByModel
 from services.providers.adapters.dialect import DialectAdapter
 from services.providers.adapters.relay import RelayWay
 from services.providers.adapters.sim import SimAdapter
-from services.providers.codecs import CODECS, tongue
+from services.providers.codecs import tongue
 from services.providers.domain.adapter import Adapter
 from services.providers.domain.endpoints import routes
 from services.providers.platforms.direct import Direct
+from services.providers.platforms.hosts import HOSTS, host
 from services.providers.ports import Platform, Transport
 from services.providers.settings import Account, ProvidersSettings
 from services.providers.transport import HttpTransport
@@ -29,19 +30,26 @@ def adapter_for(account: Account, settings: ProvidersSettings) -> AbstractAsyncC
 
 @asynccontextmanager
 async def _connected(account: Account, settings: ProvidersSettings) -> AsyncGenerator[Adapter, None]:
-    async with HttpTransport(
-        account.name,
-        max_connections=account.max_connections,
-        max_response_bytes=settings.max_response_bytes,
-    ) as transport:
-        yield direct_adapter(account, transport)
+    async with AsyncExitStack() as stack:
+        transport = await stack.enter_async_context(
+            HttpTransport(
+                account.name,
+                max_connections=account.max_connections,
+                max_response_bytes=settings.max_response_bytes,
+            )
+        )
+        if account.dialect not in HOSTS:
+            yield direct_adapter(account, transport)
+            return
+        platform = await host(account, transport, stack)
+        spoken = speech(account.dialect)
+        usual = speaking(account, platform, spoken.usual)
+        yield usual if spoken.claude is None else ByModel(usual, speaking(account, platform, spoken.claude))
 
 
 def direct_adapter(account: Account, transport: Transport) -> Adapter:
     """Return the adapter of an account whose dialect is at its own vendor or a copy of it."""
     spoken = speech(account.dialect, account.base_url, account.profile, responses=account.responses).usual
-    if spoken.codec not in CODECS:
-        return ClosedAdapter(account.name, f"this version does not speak {account.dialect}")
     return speaking(account, Direct(account, transport), spoken)
 
 
@@ -53,7 +61,7 @@ def speaking(account: Account, platform: Platform, spoken: Spoken) -> Adapter:
     ways: dict[int, RelayWay] = {}
     for endpoint in spoken.relays:
         route = known.get(endpoint)
-        if route is None or route.codec not in CODECS:
+        if route is None:
             continue
         if route.codec not in codecs:
             codecs[route.codec] = tongue(route.codec, account).chat

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmhub.provider.v1.provider_service_pb2 import Endpoint, RelayRequest
+from services.dialects.gemini.paths import relay_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,15 @@ class RelayRoute:
         return sent
 
 
+def _gemini_path(request: RelayRequest) -> str:
+    return relay_path(request.endpoint, request.attempt.model, stream=request.stream, query=request.query)
+
+
 _OPENAI: Final[Mapping[str, str | None]] = {"openai-beta": None, "idempotency-key": None}
 _FORM: Final[Mapping[str, str | None]] = {**_OPENAI, "content-type": None}
 _ANTHROPIC: Final[Mapping[str, str | None]] = {"anthropic-version": "2023-06-01", "anthropic-beta": None}
 _NONE: Final[Mapping[str, str | None]] = {}
+_GEMINI: Final = RelayRoute("gemini", "", _NONE, _gemini_path)
 
 RELAY_ROUTES: Final[Mapping[int, RelayRoute]] = {
     Endpoint.ENDPOINT_OPENAI_CHAT: RelayRoute("openai", "/chat/completions", _OPENAI),
@@ -51,6 +57,10 @@ RELAY_ROUTES: Final[Mapping[int, RelayRoute]] = {
     Endpoint.ENDPOINT_ANTHROPIC_COUNT_TOKENS: RelayRoute(
         "anthropic", "/v1/messages/count_tokens", _ANTHROPIC
     ),
+    Endpoint.ENDPOINT_GEMINI_GENERATE: _GEMINI,
+    Endpoint.ENDPOINT_GEMINI_COUNT_TOKENS: _GEMINI,
+    Endpoint.ENDPOINT_GEMINI_EMBED: _GEMINI,
+    Endpoint.ENDPOINT_GEMINI_BATCH_EMBED: _GEMINI,
 }
 
 COHERE_ROUTES: Final[Mapping[int, RelayRoute]] = {
