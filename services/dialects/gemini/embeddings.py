@@ -178,7 +178,7 @@ def _read_each(members: Members, batch: list[Any], name: str, request: EmbedRequ
     rests: list[JsonObject] = []
     for index, each in enumerate(batch):
         one = Members(canonical(each, [])) if isinstance(each, dict) else Members({})
-        text = one.text("content") if name == "instances" else _content_text(one.mapping("content"))
+        text = one.text("content") if name == "instances" else _request_text(one)
         if text is None:
             members.fault(f"{name}[{index}].content", "must be one text")
             return
@@ -190,6 +190,15 @@ def _read_each(members: Members, batch: list[Any], name: str, request: EmbedRequ
         _read_common_dimensions(rests, request)
     if any(rests):
         members.hint(_EACH, [rest or None for rest in rests])
+
+
+def _request_text(one: Members) -> str | None:
+    """Take a request's text; the role that Google's SDK adds is kept beside it."""
+    content = one.mapping("content")
+    role = content.pop("role", None) if content is not None else None
+    if role is not None:
+        one.rest["content"] = {"role": role}
+    return _content_text(content)
 
 
 def _read_common_dimensions(rests: list[JsonObject], request: EmbedRequest) -> None:
@@ -251,9 +260,12 @@ def _text(value: Any, index: int) -> str:
 
 
 def _batched(text: str, rest: Any, request: EmbedRequest, model: str) -> JsonObject:
-    one: JsonObject = {"model": resource(model), "content": {"parts": [{"text": text}]}}
+    kept: JsonObject = dict(rest) if isinstance(rest, dict) else {}
+    content = kept.get("content")
+    own = content if isinstance(content, dict) else {}
+    one: JsonObject = {"model": resource(model), "content": {**own, "parts": [{"text": text}]}}
     _put_dimensions(one, request)
-    return {**(rest if isinstance(rest, dict) else {}), **one}
+    return {**kept, **one}
 
 
 def _instance(text: str, rest: Any) -> JsonObject:
