@@ -38,6 +38,8 @@ class Exchange:
     features: frozenset[str]
     body: dict[str, Any] | None
     request_headers: dict[str, str]
+    target: str
+    """The recorded path with its query."""
     status: int
     headers: tuple[tuple[str, str], ...]
     streaming: bool
@@ -139,6 +141,7 @@ def _exchange(name: str, raw: dict[str, Any]) -> Exchange:
         features=frozenset(raw["features"]),
         body=body if isinstance(body, dict) else None,
         request_headers={key.lower(): value for key, value in request["headers"].items()},
+        target=request.get("path") or "",
         status=response["status"],
         headers=headers,
         streaming=streaming,

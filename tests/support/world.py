@@ -58,6 +58,7 @@ def configuration(replay: Replay, *, closed_port: int, origins: tuple[str, ...] 
     """Return the file's content."""
     providers = {name: provider(replay, name, "openai") for name in COMPATIBLE}
     providers["anthropic"] = provider(replay, "anthropic", "anthropic")
+    providers["gemini"] = provider(replay, "gemini", "gemini")
     for dialect in ("openai", "anthropic"):
         providers[f"brief-{dialect}"] = provider(replay, f"brief-{dialect}", dialect, limits=BRIEF)
         closed = f"http://127.0.0.1:{closed_port}"

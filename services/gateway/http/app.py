@@ -84,7 +84,7 @@ class Door:
         if method in {"GET", "HEAD"} and (path == "/" or path.startswith("/health")):
             await self._health(exchange, path)
             return
-        found = find(path)
+        found = find(path, exchange.query)
         if found is not None and method == "POST":
             token = token_of(exchange.headers, exchange.query)
             principal = await self._authenticator.authenticate(token)
@@ -93,7 +93,7 @@ class Door:
             call = VendorCall(exchange, found.endpoint, found.model, Caller(principal, token, request_id))
             await call.serve(self._pipeline, self._defaults, self._max_body_bytes)
             return
-        listed = is_list(path)
+        listed = found is None and is_list(path)
         if listed and method in {"GET", "HEAD"}:
             token = token_of(exchange.headers, exchange.query)
             dialect = dialect_of(exchange).name
@@ -139,7 +139,8 @@ async def _refuse_route(exchange: Exchange, allow: str, request_id: str) -> None
     status = HTTPStatus.METHOD_NOT_ALLOWED if allow else HTTPStatus.NOT_FOUND
     body = answer.body
     if codec.name == "gemini":
-        # Google's bodies repeat the status.
+        # Google has no 405, and its bodies repeat the status.
+        status = HTTPStatus.NOT_FOUND
         value = msgspec.json.decode(body)
         value["error"] |= {"code": status, "status": "NOT_FOUND"}
         body = msgspec.json.encode(value)

@@ -78,6 +78,8 @@ class VendorEndpoint:
     encode: Callable[[WholeAnswer], bytes] | None = None
     default_model: str = ""
     """What the vendor takes where no model is named."""
+    stream_type: str = "text/event-stream; charset=utf-8"
+    """The content-type of a streamed answer."""
 
     def needs(self, question: Question) -> Needs:
         """Return what the body requires of a model, as far as it was read."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
-from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse, RelayHead, RelayResponse
+from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse, RelayResponse
 from llmhub.route.v1.route_service_pb2 import Target
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.generation_pb2 import WarningKind
@@ -22,8 +22,6 @@ from services.gateway.http import ids
 from services.gateway.http.default_model import DefaultModels
 from services.gateway.http.endpoints import Decoded, VendorEndpoint
 from services.gateway.http.exchange import Exchange
-from services.gateway.http.gemini import wants_array
-from services.gateway.http.json_array import JsonArray
 from services.gateway.http.keys import without_secrets
 from services.gateway.http.question import Asked, Question
 from services.gateway.http.timeout import grpc_timeout
@@ -36,8 +34,6 @@ from services.runtime.status import to_message
 _MAX_WARNINGS_HEADER = 4096
 _FORM = "multipart/"
 _EVENTS = "text/event-stream"
-_EVENTS_HEADERS = {"content-type": f"{_EVENTS}; charset=utf-8", "cache-control": "no-cache"}
-_ARRAY_HEADERS = {"content-type": "application/json; charset=UTF-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +53,8 @@ class VendorCall:
         self._endpoint = endpoint
         self._model = model
         self._caller = caller
-        self._array = JsonArray() if wants_array(exchange.path, exchange.query) else None
-        self._events = False
-        """The answer has begun and is a stream of events, in which a failure has its place."""
+        self._can_tell = False
+        """The answer has begun and is a stream in which a failure has its place."""
         self._encoder: StreamEncoder | None = None
         self._ask: Ask | None = None
         self._decoded: Decoded | None = None
@@ -67,8 +62,8 @@ class VendorCall:
     async def serve(self, pipeline: Pipeline, defaults: DefaultModels, max_body_bytes: int) -> None:
         """Run the call to its end.
 
-        Raises LlmhubError as long as nothing was sent. After that a stream of events tells it; any other answer is
-        left unfinished, which whoever holds the connection has to make visible.
+        Raises LlmhubError as long as nothing was sent. After that a stream tells it in its own way; any other answer
+        is left unfinished, which whoever holds the connection has to make visible.
         """
         exchange = self._exchange
         body = await exchange.body(max_body_bytes)
@@ -82,12 +77,12 @@ class VendorCall:
             async with aclosing(pipeline.run(ask)) as pieces:
                 async for piece in pieces:
                     await self._write(piece)
-            await self._end()
+            await exchange.end()
         except LlmhubError as error:
-            if not self._events:
+            if not self._can_tell:
                 raise
-            await self._send(self._broken(error))
-            await self._end()
+            await exchange.write(self._broken(error))
+            await exchange.end()
         finally:
             exchange.unwatch()
 
@@ -126,16 +121,18 @@ class VendorCall:
         match piece:
             case RelayResponse():
                 if not exchange.started:
-                    await self._begin_relay(piece.head)
-                await self._send(piece.data)
+                    headers = {**piece.head.headers, **self._attribution(())}
+                    self._can_tell = headers.get("content-type", "").startswith(_EVENTS)
+                    await exchange.start(piece.head.status, headers)
+                await exchange.write(piece.data)
             case GenerateStreamResponse():
                 if self._encoder is None:
                     warnings = piece.events[0].started.warnings if piece.events else ()
-                    self._events = True
-                    headers = _EVENTS_HEADERS if self._array is None else _ARRAY_HEADERS
+                    headers = {"content-type": self._endpoint.stream_type, "cache-control": "no-cache"}
+                    self._can_tell = True
                     await exchange.start(200, {**headers, **self._attribution(warnings)})
                     self._encoder = self._endpoint.codec.stream_encoder(self._request())
-                await self._send(self._encoder.encode(piece.events))
+                await exchange.write(self._encoder.encode(piece.events))
             case Whole(answer=answer):
                 if self._endpoint.encode is None:
                     message = "a translated answer to a call that was to be relayed"
@@ -144,24 +141,6 @@ class VendorCall:
                 headers = {"content-type": "application/json", **self._attribution(answer.warnings)}
                 await exchange.start(200, {**headers, "content-length": str(len(body))})
                 await exchange.write(body)
-
-    async def _begin_relay(self, head: RelayHead) -> None:
-        headers = {**head.headers, **self._attribution(())}
-        self._events = headers.get("content-type", "").startswith(_EVENTS)
-        if self._array is not None and not self._events:
-            # The provider frames it as the caller wants it.
-            self._array = None
-        elif self._array is not None:
-            headers |= _ARRAY_HEADERS
-        await self._exchange.start(head.status, headers)
-
-    async def _send(self, data: bytes) -> None:
-        await self._exchange.write(data if self._array is None else self._array.feed(data))
-
-    async def _end(self) -> None:
-        if self._array is not None and self._events:
-            await self._exchange.write(self._array.close())
-        await self._exchange.end()
 
     def _request(self) -> DecodedRequest:
         if self._decoded is None:

@@ -22,6 +22,8 @@ from services.providers.domain.whole_events import WholeEvents
 from services.providers.ports import Answer
 from services.runtime.errors import OperationUnsupported, UpstreamFailed
 
+_JSON: Final = "application/json"
+_GEMINI: Final = pb.Endpoint.ENDPOINT_GEMINI_GENERATE
 _SPEECH: Final = pb.Endpoint.ENDPOINT_OPENAI_SPEECH
 """Its answers are sound, which goes on as it arrives although no stream was asked for."""
 _EVENTS: Final = "text/event-stream"
@@ -72,7 +74,7 @@ class Relay:
                 first.head.error.CopyFrom(upstream.failure(answer, data, codec))
                 yield first
                 return
-            if endpoint == _SPEECH or (streaming and _EVENTS in answer.headers.get("content-type", "")):
+            if endpoint == _SPEECH or (streaming and _is_stream(endpoint, answer)):
                 stream = self._stream(answer, first, request, limits, codec, hide=body.hide_usage)
                 async with aclosing(stream) as messages:
                     async for piece in messages:
@@ -97,7 +99,11 @@ class Relay:
         """Yield the stream's pieces; `message` is the first one, with the head."""
         tap = codec.relay_tap(request.endpoint, hide_usage=hide)
         complete = failed = False
-        async for data in _in_events(answer):
+        # A failure must be seen before any of its event is out.
+        events = WholeEvents() if _EVENTS in answer.headers.get("content-type", "") else None
+        async for data in answer.chunks():
+            if events is not None and not (data := events.feed(data)):  # noqa: PLW2901 - a name more per piece
+                continue
             passed = tap.feed(data)
             message.data = passed.data
             if passed.progress is not None:
@@ -110,9 +116,11 @@ class Relay:
                 self._erase(message)
             yield message
             message = pb.RelayResponse()
+        rest = events.close() if events is not None else b""
+        held = tap.feed(rest).data if rest else b""
         last = tap.close()
         if last.progress is not None and (last.progress.complete or complete):
-            message = pb.RelayResponse(data=last.data, progress=last.progress)
+            message = pb.RelayResponse(data=held + last.data, progress=last.progress)
             if failed:
                 self._erase(message)
             yield message
@@ -126,18 +134,10 @@ class Relay:
             credentials.scrub(message.progress.error, self._upstream.erase)
 
 
-async def _in_events(answer: Answer) -> AsyncGenerator[bytes, None]:
-    """Yield a stream's bytes, whole events where it has any, so that a failure is seen before any of it is out."""
-    if _EVENTS not in answer.headers.get("content-type", ""):
-        async for data in answer.chunks():
-            yield data
-        return
-    events = WholeEvents()
-    async for data in answer.chunks():
-        if whole := events.feed(data):
-            yield whole
-    if rest := events.close():
-        yield rest
+def _is_stream(endpoint: pb.Endpoint.ValueType, answer: Answer) -> bool:
+    """Tell whether what was to be a stream is one; Gemini's may be events or one JSON array."""
+    content_type = answer.headers.get("content-type", "")
+    return _EVENTS in content_type or (endpoint == _GEMINI and _JSON in content_type)
 
 
 def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:

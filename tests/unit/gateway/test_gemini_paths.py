@@ -1,15 +1,10 @@
-"""Gemini's paths, and the two framings of its streams."""
+"""Gemini's paths, and whom they are meant for."""
 
 from __future__ import annotations
-
-import itertools
-import json
-import random
 
 import pytest
 
 from services.gateway.http.gemini import speaks, split, wants_array
-from services.gateway.http.json_array import JsonArray
 
 
 @pytest.mark.parametrize(
@@ -59,18 +54,3 @@ def test_a_stream_is_an_array_unless_events_are_asked_for() -> None:
     assert not wants_array(stream, "%24alt=sse")
     assert not wants_array("/v1/models/x:generateContent", "")
     assert not wants_array("/v1/chat/x:streamGenerateContent", "")
-
-
-def test_events_become_one_array_in_any_split() -> None:
-    values = [{"n": 1, "text": "ü\n"}, {"n": 2}, {"n": 3, "list": [1, 2]}]
-    events = b": a comment\r\n\r\n" + b"".join(
-        b"data: %b\r\n\r\n" % json.dumps(value, ensure_ascii=False).encode() for value in values
-    )
-    dice = random.Random(3)
-    for _ in range(30):
-        cuts = sorted(dice.randrange(len(events)) for _ in range(4))
-        array = JsonArray()
-        edges = [0, *cuts, len(events)]
-        whole = b"".join(array.feed(events[a:b]) for a, b in itertools.pairwise(edges))
-        assert json.loads(whole + array.close()) == values
-    assert json.loads(JsonArray().close()) == []
