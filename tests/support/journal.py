@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tests.support.wire import Incoming
 
-_IN_PATH: Final = re.compile(r"/models?/([^/]+)(?::[A-Za-z]+|/[a-z-]+)\Z")
+_IN_PATH: Final = re.compile(r"/models?/([^/]+)(?::[A-Za-z]+|/(?:converse|invoke|count)[a-z-]*)\Z")
 _IN_FORM: Final = re.compile(rb'\r\n[^\r\n]*; name="?model"?\r\n\r\n([^\r\n]*)\r\n')
 
 
