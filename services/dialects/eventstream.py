@@ -14,6 +14,7 @@ import msgspec
 
 from services.runtime.errors import UpstreamProtocol
 
+_SIZES: Final = struct.Struct("!II").unpack_from
 _PRELUDE_BYTES: Final = 12
 _LEAST_BYTES: Final = 16
 _STRING: Final = 7
@@ -54,31 +55,32 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that these bytes complete."""
-        if not data:
+        have = self._have + len(data)
+        if have < self._need:
+            if data:
+                self._pieces.append(data)
+                self._have = have
             return []
-        self._have += len(data)
-        self._pieces.append(data)
-        if self._have < self._need:
-            return []
-        held = b"".join(self._pieces) if len(self._pieces) > 1 else data
+        held = b"".join([*self._pieces, data]) if self._have else data
         frames: list[Frame] = []
         start = 0
         try:
-            while self._have >= _PRELUDE_BYTES:
-                size = int.from_bytes(held[start : start + 4], "big")
-                if int.from_bytes(held[start + 4 : start + 8], "big") > _MOST_HEADER_BYTES:
-                    raise ValueError("a frame with more headers than any service sends")
-                if not _LEAST_BYTES <= size <= self._have:
+            while have >= _PRELUDE_BYTES:
+                size, headers = _SIZES(held, start)
+                if size < _LEAST_BYTES or headers > _MOST_HEADER_BYTES:
+                    raise ValueError(f"a frame of {size} bytes with {headers} bytes of headers")
+                if size > have:
                     self._check_prelude(held[start : start + _PRELUDE_BYTES])
                     self._need = size
                     break
                 frames.append(self._frame(held[start : start + size]))
                 start += size
-                self._have -= size
+                have -= size
                 self._need = _PRELUDE_BYTES
         except self._faults as error:
             raise UpstreamProtocol(f"the provider sent bytes that are no event stream: {error}") from None
-        self._pieces = [held[start:]] if self._have else []
+        self._pieces = [held[start:]] if have else []
+        self._have = have
         return frames
 
     def close(self) -> bool:

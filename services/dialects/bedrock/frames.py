@@ -25,6 +25,10 @@ class Delta(
     tool_use: ToolDelta | None = None
     reasoning: ReasoningDelta | None = None
 
+    def several(self) -> bool:
+        """Tell a delta of more than one kind, which none is."""
+        return (self.text is None) + (self.tool_use is None) + (self.reasoning is None) < 2
+
 
 class HotDelta(
     msgspec.Struct,

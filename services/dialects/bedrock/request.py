@@ -111,7 +111,7 @@ def _decoded(body: bytes) -> GenerateRequest:
 
 def _read(members: Members, request: GenerateRequest, faults: list[Violation]) -> None:
     _at("system", faults, members, lambda raw: _add_system(raw, members, request, faults))
-    _at("messages", faults, members, lambda raw: request.messages.extend(read_messages(raw, faults)))
+    _at("messages", faults, members, lambda raw: _add_messages(raw, members, request, faults))
     _at("toolConfig", faults, members, lambda raw: _add_tools(raw, members, request, faults))
     read_output(members, request)
     read_options(members, request)
@@ -136,6 +136,15 @@ def _add_system(
         members.hint("=system", raw)
     else:
         request.messages.append(message)
+
+
+def _add_messages(
+    raw: msgspec.Raw, members: Members, request: GenerateRequest, faults: list[Violation]
+) -> None:
+    messages = list(read_messages(raw, faults))
+    request.messages.extend(messages)
+    if not messages:
+        members.hint("=messages", raw)
 
 
 def _add_tools(raw: msgspec.Raw, members: Members, request: GenerateRequest, faults: list[Violation]) -> None:

@@ -42,7 +42,7 @@ def encode_response(response: GenerateResponse) -> bytes:
     candidate = response.candidates[0] if response.candidates else Candidate()
     # A door's caller sees losses in response.warnings, which the gateway reports; none is refused here.
     writer = BlockWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True)
-    message: JsonObject = {"role": "assistant", "content": writer.write_all(candidate.parts, "candidates[0]")}
+    message: JsonObject = {"content": writer.write_all(candidate.parts, "candidates[0]")}
     body: JsonObject = {"output": {"message": message}}
     if candidate.HasField("finish") or not own:
         calls = any(part.HasField("tool_call") for part in candidate.parts)
@@ -55,7 +55,9 @@ def encode_response(response: GenerateResponse) -> bytes:
         body["serviceTier"] = {"type": response.usage.service_tier}
     if not own:
         body["metrics"] = {"latencyMs": 0}
-    return encode_json(merge_back(body, extension))
+    merge_back(body, extension)
+    message.setdefault("role", "assistant")
+    return encode_json(body)
 
 
 def decode_count_response(body: bytes) -> CountTokensResponse:

@@ -134,19 +134,31 @@ class BedrockStreamDecoder:
     def _hot(self, frame: HotDelta) -> bool:
         """Take a delta of one of the common kinds; False for what has to be read member by member."""
         delta, index = frame.delta, frame.index
-        if delta.text is not None and delta.tool_use is None and delta.reasoning is None:
+        block = self._blocks.get(index)
+        if delta.tool_use is not None:
+            if block is None or block.kind != "tool_call" or block.custom or delta.several():
+                return False
+            block.arguments.append(delta.tool_use.input)
+            self._delta(BlockDelta(block=index, arguments=delta.tool_use.input))
+            return True
+        if delta.text is not None:
             kind, text = "text", delta.text
-        elif delta.reasoning is not None and delta.tool_use is None and delta.text is None:
+        elif delta.reasoning is not None:
             kind, text = "reasoning", delta.reasoning.text
         else:
             return False
-        block = self._blocks.get(index)
+        if delta.several():
+            return False
         if block is None:
             block = self._open(index, begins_with(kind))
         if block.kind != kind or block.formatted:
             raise _misplaced(index)
-        self._emit(block_delta=BlockDelta(block=index, text=text))
+        self._delta(BlockDelta(block=index, text=text))
         return True
+
+    def _delta(self, delta: BlockDelta) -> None:
+        self._out.append(StreamEvent(sequence=self._sequence, frame=self._frame, block_delta=delta))
+        self._sequence += 1
 
     def _start(self, members: Members) -> None:
         if self._started:

@@ -102,7 +102,8 @@ class BedrockStreamEncoder:
     def _start(self, event: StreamEvent) -> None:
         self._started = True
         self._own = DIALECT in event.extensions
-        self._send("messageStart", {"role": "assistant"}, event)
+        body = merge_back({}, Extension(event.extensions, DIALECT))
+        self._send("messageStart", {"role": "assistant", **body})
 
     def _totals(self, event: StreamEvent) -> None:
         self._usage = event.usage
@@ -176,21 +177,20 @@ class BedrockStreamEncoder:
 
     def _begin(self, index: int, part: Part, written: _Written) -> None:
         """Write what the start of another dialect's block holds already."""
-        for delta in (
-            BlockDelta(block=index, text=part.text or part.refusal or part.reasoning.text),
-            BlockDelta(block=index, arguments=part.tool_call.arguments),
-            BlockDelta(block=index, data=part.media.data),
-            BlockDelta(block=index, state=part.state),
-        ):
-            body = (
-                self._delta_body(delta, written)
-                if any(value for _, value in delta.ListFields()[1:])
-                else None
-            )
+        held = BlockDelta(block=index)
+        if text := part.text or part.refusal or part.reasoning.text:
+            held.text = text
+        elif part.tool_call.arguments:
+            held.arguments = part.tool_call.arguments
+        elif part.media.data:
+            held.data = part.media.data
+        pieces = [held, *(BlockDelta(block=index, citation=citation) for citation in part.citations)]
+        if part.HasField("state"):
+            pieces.append(BlockDelta(block=index, state=part.state))
+        for piece in pieces:
+            body = self._delta_body(piece, written)
             if body is not None:
                 self._send("contentBlockDelta", {"contentBlockIndex": index, "delta": body})
-        for citation in part.citations:
-            self._delta(StreamEvent(block_delta=BlockDelta(block=index, citation=citation)))
 
     def _block_stop(self, event: StreamEvent) -> None:
         index = event.block_stop.block

@@ -50,9 +50,11 @@ def write_format(
         return
     losses.foreign(wanted.extensions, DIALECT, "response_format")
     schema = wanted.json_schema
+    if DIALECT in request.extensions:
+        output["textFormat"] = _text_format(request)
+        return
     raw, value = caller_json(schema.schema_json or "{}", _FIELD)
-    own = DIALECT in request.extensions
-    if family.structured == "native" or own:
+    if family.structured == "native":
         if schema.HasField("strict") and not schema.strict:
             losses.altered("response_format.json_schema.strict", "Bedrock always keeps to the schema")
         output["textFormat"] = _text_format(request)
