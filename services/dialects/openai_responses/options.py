@@ -17,6 +17,7 @@ _PENALTIES: Final = frozenset({"frequency_penalty", "presence_penalty"})
 _WORDS: Final = ("service_tier", "prompt_cache_key")
 _END_USERS: Final = ("safety_identifier", "user")
 _SERVICE_TIERS: Final = {"standard_only": "default"}
+_KNOWN_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority"})
 _DISPLAYS: Final = {"summarized": "auto", "auto": "auto", "concise": "concise", "detailed": "detailed"}
 _EFFORTS: Final = ((2048, "low"), (8192, "medium"))
 _MOST_METADATA: Final = 64
@@ -114,10 +115,7 @@ def _write_values(request: GenerateRequest, body: JsonObject, extension: Extensi
             else:
                 losses.dropped(f"options.{name}", "penalties are not known here")
     if options.service_tier:
-        tier = _SERVICE_TIERS.get(options.service_tier, options.service_tier)
-        if tier != options.service_tier:
-            losses.altered("options.service_tier", f"{options.service_tier} is called {tier} here")
-        body["service_tier"] = tier
+        _write_tier(options.service_tier, body, losses, native=native)
     if options.prompt_cache_key:
         body["prompt_cache_key"] = options.prompt_cache_key
     if options.end_user_id:
@@ -127,6 +125,16 @@ def _write_values(request: GenerateRequest, body: JsonObject, extension: Extensi
         body["max_output_tokens"] = options.max_output_tokens
     if request.metadata:
         body["metadata"] = dict(request.metadata)
+
+
+def _write_tier(tier: str, body: JsonObject, losses: Losses, *, native: bool) -> None:
+    known = _SERVICE_TIERS.get(tier, tier)
+    if known != tier:
+        losses.altered("options.service_tier", f"{tier} is called {known} here")
+    if native or known in _KNOWN_TIERS:
+        body["service_tier"] = known
+    else:
+        losses.dropped("options.service_tier", f"there is no {tier} here")
 
 
 def _write_logprobs(request: GenerateRequest, body: JsonObject, extension: Extension) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from llmhub.completion.v1.completion_service_pb2 import CountTokensResponse, GenerateResponse
 from llmhub.types.v1.generation_pb2 import Candidate
 from llmhub.types.v1.usage_pb2 import Measure, Usage
+from services.dialects.answer_losses import AnswerLosses
 from services.dialects.members import (
     Extension,
     JsonObject,
@@ -20,6 +21,7 @@ from services.dialects.members import (
     json_text,
 )
 from services.dialects.openai_responses.answer_items import output_items
+from services.dialects.openai_responses.answer_losses import note_answer, note_media
 from services.dialects.openai_responses.errors import failure_of, failure_of_response
 from services.dialects.openai_responses.finish import kind_of, read_finish, write_status
 from services.dialects.openai_responses.read_items import Reading
@@ -146,19 +148,25 @@ def read_head(value: JsonObject, response: GenerateResponse) -> None:
 
 
 def encode_response(response: GenerateResponse) -> bytes:
-    """Write an answer, in the shape it had if it came in this dialect; there is one candidate only."""
+    """Write an answer, in the shape it had if it came in this dialect; its warnings gain what is lost."""
     return encode_json(write_response(response))
 
 
 def write_response(response: GenerateResponse, echoed: Mapping[str, Any] | None = None) -> JsonObject:
-    """The response object; `echoed` are members of the request that it repeats."""
+    """The response object, as encode_response; `echoed` are members of the request that it repeats."""
     extension = Extension(response.extensions, DIALECT)
     candidate = response.candidates[0] if response.candidates else Candidate()
     kept = extension.shape.get(KEPT)
-    logprobs = Logprobs(candidate.logprobs_json)
+    logprobs = Logprobs(candidate.logprobs_json, candidate.parts)
     if isinstance(kept, dict):
         written = _native(response, candidate, kept, logprobs)
         return extension.merge(written)
+    losses = AnswerLosses()
+    note_answer(response, losses)
+    for number, part in enumerate(candidate.parts):
+        if part.HasField("media"):
+            note_media(part, f"candidates[{candidate.index}].parts[{number}]", losses)
+    response.warnings.extend(losses.warnings)
     response_id = response_id_of(response.response_id, response.request_id)
     written = bare_response(
         response_id, response.provider_model or response.model, response.created_at.seconds, echoed or {}

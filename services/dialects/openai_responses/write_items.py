@@ -25,34 +25,44 @@ from services.dialects.openai_responses.wire import (
 Group = list[tuple[Part, Extension]]
 
 
+def logprobs_of(text: str) -> list[Any]:
+    """The list in log-probabilities of OpenAI's form; empty for any other."""
+    try:
+        value = decode_json(text) if text else None
+    except ValueError:
+        return []
+    content = value.get("content") if isinstance(value, dict) else None
+    return content if isinstance(content, list) else []
+
+
 class Logprobs:
     """The log-probabilities of an answer, dealt out to its texts."""
 
-    def __init__(self, text: str) -> None:
-        self._left: list[Any] = []
-        if text:
-            try:
-                value = decode_json(text)
-            except ValueError:
-                value = None
-            content = value.get("content") if isinstance(value, dict) else None
-            if isinstance(content, list):
-                self._left = content
+    def __init__(self, text: str, parts: Sequence[Part] = ()) -> None:
+        self._left = logprobs_of(text)
         self._next = 0
+        self._only = sum(bool(part.text) for part in parts) == 1
 
     def take(self, part: Part, extension: Extension) -> list[Any]:
-        """Those of the next text: as many as it came with, else as many as its text takes."""
-        count = extension.shape.get("logprobs")
+        """Those of the next text: as many as it came with, all for the only text, else those that it is made of."""
+        start, count = self._next, extension.shape.get("logprobs")
         if type(count) is int:
-            start, self._next = self._next, self._next + max(count, 0)
-            return self._left[start : self._next]
-        start, length = self._next, 0
-        while self._next < len(self._left) and length < len(part.text):
-            token = self._left[self._next]
-            word = token.get("token") if isinstance(token, dict) else None
-            length += len(word) if isinstance(word, str) else 1
-            self._next += 1
+            self._next += max(count, 0)
+        elif self._only:
+            self._next = len(self._left)
+        else:
+            length = 0
+            while self._next < len(self._left) and (word := _token(self._left[self._next])):
+                if not part.text.startswith(word, length):
+                    break
+                length += len(word)
+                self._next += 1
         return self._left[start : self._next]
+
+
+def _token(value: Any) -> str:
+    word = value.get("token") if isinstance(value, dict) else None
+    return word if isinstance(word, str) else ""
 
 
 _NO_LOGPROBS: Final = Logprobs("")
