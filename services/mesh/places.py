@@ -6,14 +6,17 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 # A unix socket's path ends at 107 bytes; the longest name below is that of a provider's process.
 _LONGEST_RUN_DIR: Final = 56
+
+EVERYTHING: Final = "up"
+"""The lock of `llmhub up`, which parts of a mesh share."""
 
 
 class PlacesUnusable(Exception):
@@ -69,19 +72,45 @@ def _run_dir(data: Path) -> Path:
 @contextmanager
 def locked(places: Places, name: str) -> Generator[None, None, None]:
     """Hold the lock of a process's name; the kernel lets go of it however the process ends. Raises PlacesUnusable."""
+    with _holding(places, name, fcntl.LOCK_EX) as descriptor:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+
+
+@contextmanager
+def locked_parts(places: Places, names: Iterable[str]) -> Generator[None, None, None]:
+    """Hold the locks of parts of a mesh, none of which may run beside `llmhub up`. Raises PlacesUnusable."""
+    with ExitStack() as stack:
+        stack.enter_context(_holding(places, EVERYTHING, fcntl.LOCK_SH))
+        for name in sorted(names):
+            stack.enter_context(locked(places, name))
+        yield
+
+
+@contextmanager
+def _holding(places: Places, name: str, how: int) -> Generator[int, None, None]:
     path = places.run / f"{name}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
             raise PlacesUnusable(
-                f"{places.data} is in use by another llmhub (process {pid}); "
+                f"{places.data} is in use by another llmhub (process {_holder(places, path)}); "
                 "stop it, or choose another place with --data DIR"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _holder(places: Places, path: Path) -> str:
+    """The process that holds a lock; of those that share it, one whose own lock says who it is."""
+    for each in (path, *sorted(places.run.glob("*.lock"))):
+        with each.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read(20).decode(errors="replace").strip() or "unknown"
+    return "unknown"

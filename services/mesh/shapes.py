@@ -103,8 +103,12 @@ def addresses_of(config: Config, places: Places) -> dict[str, ServiceAddresses]:
 
 def provider_socket(places: Places, provider: str) -> str:
     """The default address of a providers process that serves only some."""
-    short = provider if len(provider) <= 24 else hashlib.sha256(provider.encode()).hexdigest()[:24]
-    return places.socket(f"providers-{short}")
+    return places.socket(f"providers-{short_name(provider)}")
+
+
+def short_name(provider: str) -> str:
+    """A provider's name as part of a file's name."""
+    return provider if len(provider) <= 24 else hashlib.sha256(provider.encode()).hexdigest()[:24]
 
 
 def mesh(

@@ -48,6 +48,8 @@ def test_of_everything(mesh: Mesh) -> None:
     # On a port of its own, so that the data are the only reason.
     _is_refused(mesh, ["up", "--port", str(free_port())])
     _is_refused(mesh, ["up", "--workers", "2", "--port", str(free_port())])
+    _is_refused(mesh, ["serve", "auth"])
+    _is_refused(mesh, ["serve", "edge"])
     mesh.wait_ready()
 
 
@@ -57,4 +59,5 @@ def test_of_one_service(mesh: Mesh) -> None:
     while '"started"' not in process.log.read_text():
         assert time.monotonic() < until, process.tail()
         time.sleep(0.05)  # there is no edge that could be asked
-    _is_refused(mesh, ["serve", "auth"])
+    _is_refused(mesh, ["serve", "auth,billing"])
+    _is_refused(mesh, ["up", "--port", str(free_port())])

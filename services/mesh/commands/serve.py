@@ -15,7 +15,7 @@ def serve(options: argparse.Namespace) -> int:
     """Run the named services, or the edge, until stopped."""
     from services.mesh.children import end_with_supervisor
     from services.mesh.commands.opening import configure_logs, opened
-    from services.mesh.places import locked
+    from services.mesh.places import locked, locked_parts
 
     if options.member:
         end_with_supervisor()
@@ -27,15 +27,27 @@ def serve(options: argparse.Namespace) -> int:
     from services.runtime.process import run
 
     if names == (EDGE,):
-        with locked(source.places, EDGE):
+        with locked_parts(source.places, (EDGE,)):
             front.require_free_port(source.config.edge.host, source.config.edge.port)
             return run(member.run_edge(source))
     if options.member:
         process, workers = _member(source, options.member)
-    else:
-        process, workers = _process(source, names, only), None
-    with locked(source.places, process.name):
-        return run(member.run(source, process, workers))
+        with locked(source.places, process.name):
+            return run(member.run(source, process, workers))
+    process = _process(source, names, only)
+    with locked_parts(source.places, _locks(names, only)):
+        return run(member.run(source, process, None))
+
+
+def _locks(names: tuple[str, ...], only: frozenset[str] | None) -> set[str]:
+    """What no other process on the same data may serve too: services, and providers that are served one by one."""
+    from services.mesh.shapes import short_name
+
+    if only is None:
+        return set(names)
+    return {name for name in names if name != "providers"} | {
+        f"providers-{short_name(name)}" for name in only
+    }
 
 
 def _only(given: str | None, names: tuple[str, ...]) -> frozenset[str] | None:

@@ -12,14 +12,14 @@ def up(options: argparse.Namespace) -> int:
     from services.mesh import front
     from services.mesh.commands.opening import configure_logs, opened
     from services.mesh.faults import Misuse
-    from services.mesh.places import locked
+    from services.mesh.places import EVERYTHING, locked
     from services.runtime.process import run
 
     if options.workers < 0:
         raise Misuse("--workers must be 0 or more")
     steps = Steps()
     source = opened(options)
-    with locked(source.places, "up"):
+    with locked(source.places, EVERYTHING):
         front.require_free_port(source.config.edge.host, source.config.edge.port)
         configure_logs(source.config, "warning")
         steps.say(f"configuration: {source.file or 'built-in defaults'}; data: {source.places.data}")
