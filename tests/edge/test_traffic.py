@@ -156,13 +156,22 @@ def test_grpc_web_calls_and_errors_reach_a_page(edge: Edge, client: httpx.Client
     )
 
 
-@pytest.mark.parametrize("path", ["/api/v1/completions", f"{SERVICE}/Generate", "/v1/chat/completions"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/completions",
+        f"{SERVICE}/Generate",
+        "/v1/chat/completions",
+        "/v1beta/models/openai/x:generateContent",
+    ],
+)
 def test_preflights_are_answered_at_the_edge(edge: Edge, client: httpx.Client, path: str) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     allowed = client.options(path, headers={"origin": "https://app.example", **asked})
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "https://app.example"
-    assert "authorization" in allowed.headers["access-control-allow-headers"]
+    for name in ("authorization", "x-api-key", "x-goog-api-key", "x-goog-api-client"):
+        assert name in allowed.headers["access-control-allow-headers"]
     refused = client.options(path, headers={"origin": "https://evil.example", **asked})
     assert "access-control-allow-origin" not in refused.headers
     assert not edge.http.calls
