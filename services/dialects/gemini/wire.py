@@ -50,6 +50,8 @@ _SPELLED: Final = frozenset(
         "functionCallingConfig",
         "allowedFunctionNames",
         "maxOutputTokens",
+        "topK",
+        "topP",
         "stopSequences",
         "candidateCount",
         "presencePenalty",
