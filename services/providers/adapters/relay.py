@@ -22,6 +22,8 @@ from services.providers.domain.whole_events import WholeEvents
 from services.providers.ports import Answer
 from services.runtime.errors import OperationUnsupported, UpstreamFailed
 
+_JSON: Final = "application/json"
+_GEMINI: Final = pb.Endpoint.ENDPOINT_GEMINI_GENERATE
 _SPEECH: Final = pb.Endpoint.ENDPOINT_OPENAI_SPEECH
 """Its answers are sound, which goes on as it arrives although no stream was asked for."""
 _EVENTS: Final = "text/event-stream"
@@ -72,7 +74,7 @@ class Relay:
                 first.head.error.CopyFrom(upstream.failure(answer, data, codec))
                 yield first
                 return
-            if endpoint == _SPEECH or (streaming and _EVENTS in answer.headers.get("content-type", "")):
+            if endpoint == _SPEECH or (streaming and _is_stream(endpoint, answer)):
                 stream = self._stream(answer, first, request, limits, codec, hide=body.hide_usage)
                 async with aclosing(stream) as messages:
                     async for piece in messages:
@@ -130,6 +132,12 @@ class Relay:
         message.data = self._upstream.erase(message.data)
         if message.progress.HasField("error"):
             credentials.scrub(message.progress.error, self._upstream.erase)
+
+
+def _is_stream(endpoint: pb.Endpoint.ValueType, answer: Answer) -> bool:
+    """Tell whether what was to be a stream is one; Gemini's may be events or one JSON array."""
+    content_type = answer.headers.get("content-type", "")
+    return _EVENTS in content_type or (endpoint == _GEMINI and _JSON in content_type)
 
 
 def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:
