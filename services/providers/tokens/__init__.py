@@ -1,0 +1,1 @@
+"""Counting input tokens where the provider does not."""
