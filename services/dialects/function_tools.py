@@ -41,7 +41,7 @@ def _read_tool(raw: msgspec.Raw, where: str, tool: Tool, dialect: str, faults: l
     function = outer.pop("function", None)
     members = Members({name: decode_json(each) for name, each in outer.items()}, where, faults)
     kind = members.rest.get("type")
-    if kind not in {None, "function"} or function is None or not is_object(function):
+    if (kind is not None and kind != "function") or function is None or not is_object(function):
         tool.hosted.dialect = dialect
         tool.hosted.type = kind if isinstance(kind, str) else ""
         tool.hosted.json = raw_text(raw)

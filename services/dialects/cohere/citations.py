@@ -108,7 +108,7 @@ def _place(value: JsonObject, parts: Sequence[Part], content: int, length: int) 
     index = value.get("content_index")
     if type(index) is int:
         return content + index if 0 <= index < length else None
-    kind = "text" if value.get("type") in {TEXT, None} else "reasoning"
+    kind = "reasoning" if value.get("type") not in (TEXT, None) else "text"
     for number in range(content, content + length):
         if parts[number].WhichOneof("kind") == kind:
             return number

@@ -65,8 +65,9 @@ def decode_embed_request(body: bytes) -> EmbedRequest:
         if dimensions < 1:
             members.fault("output_dimension", "must be positive")
     types = members.rest.get("embedding_types")
-    if isinstance(types, list) and len(types) == 1 and types[0] in _ENCODINGS:
-        request.encoding = _ENCODINGS[types[0]]
+    kind = types[0] if isinstance(types, list) and len(types) == 1 else None
+    if isinstance(kind, str) and kind in _ENCODINGS:
+        request.encoding = _ENCODINGS[kind]
         del members.rest["embedding_types"]
     if faults:
         raise RequestInvalid(f"{faults[0].field}: {faults[0].message}", violations=tuple(faults))

@@ -68,7 +68,7 @@ def _read_thinking(members: Members, request: GenerateRequest) -> None:
             members.fault("thinking", "must be an object")
         return
     mode = thinking.get("type")
-    if mode not in {"enabled", "disabled"}:
+    if not isinstance(mode, str) or mode not in {"enabled", "disabled"}:
         return
     inner = Members(members.rest.pop("thinking"), "thinking")
     del inner.rest["type"]

@@ -156,6 +156,8 @@ def read_call(value: JsonObject, part: Part, fallback_id: str) -> None:
     if isinstance(function, dict):
         inner = Members(function)
         name = inner.word("name") or ""
+        if not name:
+            members.hint("nameless")
         arguments = inner.text("arguments")
         if arguments is None:
             members.hint("silent")
@@ -180,7 +182,7 @@ def write_call(part: Part, extension: Extension, *, native: bool) -> JsonObject:
     if "untyped" not in extension.shape:
         written["type"] = "function"
     if "bare" not in extension.shape:
-        function: JsonObject = {"name": name} if name or not native else {}
+        function: JsonObject = {} if "nameless" in extension.shape else {"name": name}
         if arguments or "silent" not in extension.shape:
             function["arguments"] = arguments if arguments or native else "{}"
         written["function"] = function

@@ -92,12 +92,13 @@ def _leave(name: str, value: Any, kind: type, members: Members) -> None:
 
 
 def _read_strict(members: Members, request: GenerateRequest) -> None:
-    strict = members.flag("strict_tools")
+    """One switch for all functions; without any it stays."""
+    functions = [tool.function for tool in request.tools if tool.HasField("function")]
+    strict = members.flag("strict_tools") if functions else None
     if strict is not None:
-        for tool in request.tools:
-            if tool.HasField("function"):
-                tool.function.strict = strict
-        members.hint("strict", value=strict)
+        members.hint("strict")
+        for function in functions:
+            function.strict = strict
 
 
 def _read_format(raw: msgspec.Raw, request: GenerateRequest) -> bool:

@@ -316,7 +316,7 @@ class CohereStreamDecoder:
         index = value.get("content_index")
         if type(index) is int:
             return self._contents.get(index)
-        kind = "text" if value.get("type") in {"TEXT_CONTENT", None} else "reasoning"
+        kind = "reasoning" if value.get("type") not in ("TEXT_CONTENT", None) else "text"
         return next((each for each in self._contents.values() if each.kind == kind), None)
 
     def _message_end(self, frame: Members, delta: JsonObject) -> None:

@@ -83,7 +83,7 @@ def _is_own(usage: Usage) -> bool:
         value = decode_json(usage.provider_json)
     except ValueError:
         return False
-    if not isinstance(value, dict) or not value.keys() & {"billed_units", "tokens", "cached_tokens"}:
+    if not isinstance(value, dict):
         return False
     again = read_usage(value, usage.provider_json)
     again.measure = usage.measure

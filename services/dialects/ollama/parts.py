@@ -92,6 +92,8 @@ def _read_call(raw: msgspec.Raw, part: Part, fallback_id: str) -> None:
     if is_object(function):
         inner = Members(object_keeping(function, "arguments"))
         name = inner.word("name") or ""
+        if not name:
+            members.hint("nameless")
         arguments = inner.rest.pop("arguments", None)
         if is_object(arguments):
             call.arguments = raw_text(arguments)
@@ -122,7 +124,7 @@ def write_call(part: Part, extension: Extension) -> tuple[JsonObject, bool]:
         written["id"] = call.id
     wrapped = False
     if "bare" not in extension.shape:
-        function: JsonObject = {"name": name} if name or DIALECT not in part.extensions else {}
+        function: JsonObject = {} if "nameless" in extension.shape else {"name": name}
         rest = extension.members.get("function")
         kept = isinstance(rest, dict) and "arguments" in rest
         if arguments or not (kept or "silent" in extension.shape):
