@@ -87,11 +87,11 @@ def parts_of(candidate: types.Candidate) -> list[dict[str, Any]]:
 
 
 def accumulated(chunks: list[types.GenerateContentResponse]) -> list[dict[str, Any]]:
-    """The parts of all chunks; what only carries on an unsigned text is joined to it."""
+    """The first candidate's parts of all chunks; what only carries on an unsigned text is joined to it."""
     parts: list[dict[str, Any]] = []
     for chunk in chunks:
         for candidate in chunk.candidates or ():
-            for part in parts_of(candidate):
+            for part in parts_of(candidate) if not candidate.index else ():
                 plain = {"text", "thought"} >= part.keys()
                 same = plain and parts and {"text", "thought"} >= parts[-1].keys()
                 if same and bool(part.get("thought")) == bool(parts[-1].get("thought")):
