@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Final
 
+import grpc
 import grpc.aio
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
@@ -13,16 +15,26 @@ from llmhub.route.v1.route_service_pb2 import Target
 from llmhub.types.v1.usage_pb2 import Usage
 from services.gateway.domain.payload import CountTokens, Embed, Generate, Payload, Relay, Whole
 from services.gateway.ports import Piece
+from services.runtime.errors import ServiceUnavailable
 from services.runtime.service import Channels
 from services.runtime.status import from_rpc_error
 
+_READY: Final = grpc.ChannelConnectivity.READY
+_NOBODY_THERE: Final = frozenset(
+    {grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN}
+)
+
 
 class StubProviders:
-    """Carries each attempt over the channel of its provider; see ports.Providers."""
+    """Carries each attempt over the channel of its provider; see ports.Providers.
+
+    An attempt goes out only over a connection that is there. So what fails without one was never sent, and what fails
+    with one may have been.
+    """
 
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
-        self._stubs: dict[str, ProviderServiceStub] = {}
+        self._stubs: dict[str, tuple[grpc.aio.Channel, ProviderServiceStub]] = {}
 
     async def attempt(
         self, target: Target, attempt_id: str, request_id: str, payload: Payload, limits: pb.TimeLimits
@@ -35,7 +47,9 @@ class StubProviders:
             model=target.model,
             limits=limits,
         )
-        stub = self._stub(target.provider)
+        channel, stub = self._reached(target.provider)
+        if channel.get_state(try_to_connect=True) is not _READY:
+            await _connected(channel)
         try:
             match payload:
                 case Relay():
@@ -68,11 +82,21 @@ class StubProviders:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, "providers") from None
 
-    def _stub(self, provider: str) -> ProviderServiceStub:
-        stub = self._stubs.get(provider)
-        if stub is None:
-            stub = self._stubs[provider] = ProviderServiceStub(self._channels.to_provider(provider))
-        return stub
+    def _reached(self, provider: str) -> tuple[grpc.aio.Channel, ProviderServiceStub]:
+        known = self._stubs.get(provider)
+        if known is None:
+            channel = self._channels.to_provider(provider)
+            known = self._stubs[provider] = (channel, ProviderServiceStub(channel))
+        return known
+
+
+async def _connected(channel: grpc.aio.Channel) -> None:
+    """Wait for the connection. Raises ServiceUnavailable if there is none, and then nothing was sent."""
+    while (state := channel.get_state(try_to_connect=True)) is not _READY:
+        if state in _NOBODY_THERE:
+            message = "a service of the mesh cannot be reached"
+            raise ServiceUnavailable(message, service="providers", started="false")
+        await channel.wait_for_state_change(state)
 
 
 def _relay_request(attempt: pb.Attempt, payload: Relay) -> pb.RelayRequest:

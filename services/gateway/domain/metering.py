@@ -9,6 +9,7 @@ from llmhub.types.v1.error_pb2 import ErrorReason
 from llmhub.types.v1.route_pb2 import (
     OUTCOME_ABORTED_CLIENT,
     OUTCOME_ABORTED_SERVER,
+    OUTCOME_CRASHED,
     OUTCOME_NOT_SENT,
     OUTCOME_OK,
     OUTCOME_UPSTREAM_ERROR,
@@ -25,6 +26,7 @@ from services.runtime.errors import (
     ParameterUnsupported,
     ProviderNotConfigured,
     RequestInvalid,
+    ServiceUnavailable,
     ShuttingDown,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -69,6 +71,8 @@ def outcome_of(error: BaseException | None) -> Outcome.ValueType:
     match error:
         case None:
             return OUTCOME_OK
+        case LlmhubError() if error.metadata.get("started") == "false":
+            return OUTCOME_NOT_SENT
         case ShuttingDown():
             return OUTCOME_ABORTED_SERVER
         case Cancelled() | DeadlineExceeded():
@@ -77,6 +81,9 @@ def outcome_of(error: BaseException | None) -> Outcome.ValueType:
             return OUTCOME_NOT_SENT
         case UpstreamTimeout() if error.metadata.get("phase") == "connect":
             return OUTCOME_NOT_SENT
+        case ServiceUnavailable():
+            # The process that talks to the provider died; the provider may go on, and charge.
+            return OUTCOME_CRASHED
         case LlmhubError():
             return OUTCOME_UPSTREAM_ERROR
         case _:

@@ -25,6 +25,7 @@ from services.runtime.errors import (
     NoTarget,
     RequestIdConflict,
     RequestNotFound,
+    ServiceUnavailable,
     ShuttingDown,
     StorageUnavailable,
     StreamInterrupted,
@@ -176,6 +177,25 @@ async def test_a_connection_that_never_came_about_is_not_sent() -> None:
         await collect(made, ask(PAYLOAD))
     (finish,) = meter.finishes.values()
     assert finish.outcome == Outcome.OUTCOME_NOT_SENT
+
+
+async def test_a_providers_process_that_nobody_reached_costs_nothing() -> None:
+    absent = ServiceUnavailable("nobody there", service="providers", started="false")
+    made, meter, _ = pipeline({"a": [absent]})
+    with pytest.raises(ServiceUnavailable):
+        await collect(made, ask(PAYLOAD))
+    (finish,) = meter.finishes.values()
+    assert finish.outcome == Outcome.OUTCOME_NOT_SENT
+    assert finish.usage == Usage(measure=Measure.MEASURE_COUNTED, input_tokens=0, output_tokens=0)
+
+
+async def test_a_providers_process_that_died_with_the_attempt_is_estimated() -> None:
+    made, meter, _ = pipeline({"a": [ServiceUnavailable("gone", service="providers")]})
+    with pytest.raises(ServiceUnavailable):
+        await collect(made, ask(PAYLOAD))
+    (finish,) = meter.finishes.values()
+    assert finish.outcome == Outcome.OUTCOME_CRASHED
+    assert finish.usage == Usage(measure=Measure.MEASURE_ESTIMATED, input_tokens=100, output_tokens=0)
 
 
 async def test_nothing_is_sent_when_it_cannot_be_recorded() -> None:
