@@ -37,20 +37,6 @@ class Speech:
         return self.claude if self.claude is not None and is_claude(model) else self.usual
 
 
-DIALECTS: Final = (
-    "openai",
-    "openai-responses",
-    "azure-openai",
-    "anthropic",
-    "gemini",
-    "vertex",
-    "bedrock",
-    "ollama",
-    "cohere",
-    "sim",
-)
-"""Dialects that a configuration can name without a plug-in."""
-
 _CHAT: Final = (Endpoint.ENDPOINT_OPENAI_CHAT, Endpoint.ENDPOINT_OPENAI_EMBEDDINGS)
 _MEDIA: Final = (
     Endpoint.ENDPOINT_OPENAI_IMAGES,

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from services.dialects.registry import DIALECTS
+from services.dialects.names import DIALECTS
 from services.mesh.config import Config, ModelEntry
 from services.mesh.provider_section import OWNERS, SIM, UNSET, Provider, ProviderModel
 

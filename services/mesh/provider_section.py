@@ -8,10 +8,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from services.dialects.openai.profile import PROFILES
-from services.dialects.registry import DIALECTS
+from services.dialects.names import DIALECTS
 from services.mesh.section import Section, Texts
-from services.providers.plugins import plugin_names
+from services.providers.plugin_names import plugin_names
 from services.providers.settings import Entra, Limits
 
 SIM: Final = "sim"
@@ -46,6 +45,8 @@ def _known_dialect(name: str) -> str:
 
 
 def _known_profile(name: str) -> str:
+    from services.dialects.openai.profile import PROFILES
+
     if name and name not in PROFILES and not UNSET.search(name):
         raise ValueError(f"should be one of {', '.join(sorted(PROFILES))}")
     return name

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from services.billing.domain.price import Unit
+from services.dialects.names import DIALECTS
 from services.dialects.openai.profile import PROFILES
-from services.dialects.registry import DIALECTS
 from services.mesh import loading
 from services.mesh.config import Config
 from services.mesh.resolve import providers_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmhub.provider.v1.provider_service_pb2 import Endpoint
-from services.dialects.registry import DIALECTS, Spoken, is_claude, speech
+from services.dialects.names import DIALECTS
+from services.dialects.registry import Spoken, is_claude, speech
 
 CHAT = Endpoint.ENDPOINT_OPENAI_CHAT
 RESPONSES = Endpoint.ENDPOINT_OPENAI_RESPONSES
