@@ -158,7 +158,7 @@ class Seen:
             if begun:
                 self.news = self.content = True
                 self.characters += length(item.get("name"))
-        elif not begun and kind not in _PROSE:
+        elif not begun and not (isinstance(kind, str) and kind in _PROSE):
             self.news = self.content = True
 
     def head(self, response: JsonObject) -> None:

@@ -86,7 +86,7 @@ class ResponsesStreamEncoder:
         small = hints.get("f")
         delta = next((event.block_delta for event in events if event.HasField("block_delta")), None)
         kind = small.get("type") if isinstance(small, dict) else None
-        if delta is not None and (kind is None or kind in DELTAS):
+        if delta is not None and (kind is None or (isinstance(kind, str) and kind in DELTAS)):
             frame = self._frames.expand_delta(delta.block, delta.text or delta.arguments, hints)
             if delta.logprobs_json:
                 value: Any = decode_json(delta.logprobs_json)
@@ -97,9 +97,10 @@ class ResponsesStreamEncoder:
             self._frames.note(frame)
         number = frame.get("sequence_number")
         self._sequence = number if type(number) is int else self._sequence + 1
-        if frame.get("type") in {"error", "response.failed"} or ("type" not in frame and frame.get("error")):
+        found = frame.get("type", "")
+        if found in ("error", "response.failed") or (not found and frame.get("error")):
             self._failed = True
-        name = hints.get("e", frame.get("type"))
+        name = hints.get("e", found)
         return encode_event(encode_json(frame), name if isinstance(name, str) else "")
 
 

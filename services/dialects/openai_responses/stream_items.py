@@ -11,14 +11,14 @@ from services.dialects.members import JsonObject, Members
 from services.dialects.openai_responses.annotations import read_annotation
 from services.dialects.openai_responses.finish import kind_of
 from services.dialects.openai_responses.frames import CALL, CONTENT, SUMMARY, Frames, Key
-from services.dialects.openai_responses.read_items import Reading, bind_first, bind_next, nothing
+from services.dialects.openai_responses.read_items import Reading, bind_first, bind_next, nothing, opaque_item
 from services.dialects.openai_responses.state import own_state
 from services.dialects.openai_responses.wire import CALLS, ENCRYPTED, HOLE, ITEM_REST
 from services.runtime.errors import UpstreamProtocol
 
 MOST_BLOCKS: Final = 65_536
 _PROSE: Final = frozenset({"message", "reasoning"})
-_RUNNING: Final = frozenset({"in_progress", "incomplete"})
+_RUNNING: Final = ("in_progress", "incomplete")
 
 
 @dataclass(slots=True)
@@ -176,7 +176,10 @@ class Items:
 
     def _whole(self, known: _Item, item: JsonObject, events: list[StreamEvent]) -> None:
         """An item that only this dialect has, in one piece."""
-        part = Reading(answer=True).parts_of(dict(item))[0]
+        if item.get("type") == "image_generation_call":
+            (part,) = Reading(answer=True).parts_of(dict(item))
+        else:
+            part = opaque_item(item)
         block = self._number() if known.block < 0 else known.block
         self.kinds.add(kind_of(part))
         events.append(StreamEvent(block_start=BlockStart(block=block, part=part)))

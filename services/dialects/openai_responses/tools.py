@@ -20,7 +20,7 @@ _MODES: Final = {
     "required": ToolChoiceMode.TOOL_CHOICE_MODE_REQUIRED,
 }
 _WORDS: Final = {mode: word for word, mode in _MODES.items()}
-_NAMED: Final = frozenset({"function", "custom"})
+_NAMED: Final = ("function", "custom")
 
 
 def read_tools(raw: msgspec.Raw, request: GenerateRequest, faults: list[Violation]) -> None:
@@ -171,7 +171,10 @@ def _read_allowed(value: JsonObject, choice: ToolChoice) -> bool:
         return False
     choice.mode = ToolChoiceMode.TOOL_CHOICE_MODE_ALLOWED
     choice.names.extend(found)
-    Members(value).save(choice.extensions, DIALECT)
+    members = Members(value)
+    if "mode" not in value:
+        members.hint("modeless")
+    members.save(choice.extensions, DIALECT)
     return True
 
 
@@ -191,7 +194,7 @@ def write_choice(request: GenerateRequest, body: JsonObject, losses: Losses) -> 
         tools = [_named(name, request) for name in choice.names]
         body["tool_choice"] = {
             "type": "allowed_tools",
-            "mode": "auto",
+            **({} if "modeless" in extension.shape else {"mode": "auto"}),
             "tools": tools,
             **extension.members,
         }

@@ -26,12 +26,18 @@ _framed = msgspec.json.Decoder(_Framed).decode
 
 def usage_text(body: bytes) -> str:
     """The JSON of a body's usage member, to the letter."""
-    return bytes(_spoken(body).usage).decode()
+    try:
+        return bytes(_spoken(body).usage).decode()
+    except msgspec.MsgspecError:
+        return ""
 
 
 def framed_usage_text(frame: bytes) -> str:
     """As usage_text, of the response in a stream's frame."""
-    response = _framed(frame).response
+    try:
+        response = _framed(frame).response
+    except msgspec.MsgspecError:
+        return ""
     return bytes(response.usage).decode() if response is not None else ""
 
 

@@ -21,6 +21,7 @@ from services.dialects.openai_responses.wire import (
     short_call_id,
 )
 from services.dialects.openai_responses.write_items import Group, groups, item_of_opaque, restore
+from services.runtime.errors import RequestInvalid, Violation
 
 _LOST_REASONING = "reasoning of another provider cannot be sent back here"
 
@@ -30,7 +31,7 @@ def write_input(request: GenerateRequest, body: JsonObject, losses: Losses) -> N
     messages = list(request.messages)
     native = DIALECT in request.extensions
     shape = Extension(request.extensions, DIALECT).shape
-    if messages and _is_instructions(messages[0], native=native):
+    if (native or len(messages) > 1) and messages and _is_instructions(messages[0], native=native):
         body["instructions"] = messages[0].parts[0].text
         losses.foreign(messages[0].extensions, DIALECT, "messages[0]")
         report(messages[0].parts[0], "messages[0].parts[0]", losses)
@@ -41,7 +42,10 @@ def write_input(request: GenerateRequest, body: JsonObject, losses: Losses) -> N
     writer = _Input(request, losses)
     for number in range(first, len(messages)):
         writer.message(messages[number], f"messages[{number}]")
-    if writer.items or not native or STRING in shape:
+    if not (writer.items or native):
+        fault = "must hold something that can be sent to OpenAI"
+        raise RequestInvalid(f"messages {fault}", violations=(Violation("messages", fault),))
+    if writer.items or STRING in shape:
         body["input"] = writer.items
 
 

@@ -147,7 +147,7 @@ def _restore_reasoning(item: JsonObject, group: Group) -> None:
     item_id = next((part.reasoning.id for part, _ in group if part.reasoning.id), "")
     state = next((part.state for part, _ in reversed(group) if part.HasField("state")), None)
     _fill(item, {"id": item_id})
-    if state is not None and item.get("encrypted_content") in {None, HOLE}:
+    if state is not None and item.get("encrypted_content") in (None, HOLE):
         item["encrypted_content"] = write_state(state)
     elif item.get("encrypted_content") == HOLE:
         del item["encrypted_content"]
