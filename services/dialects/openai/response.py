@@ -87,9 +87,9 @@ def decode_finish(word: str, parts: Any = ()) -> Finish:
 
 
 def encode_finish(finish: Finish, *, native: bool, refused: bool = False) -> str:
-    """Write a finish reason: the provider's word in its own dialect or where it is a word of OpenAI's."""
+    """Write a finish reason: the provider's word in its own dialect or where OpenAI means the same by it."""
     word = finish.provider_reason
-    if word and (native or word in STANDARD_FINISHES):
+    if word and (native or (word in STANDARD_FINISHES and FINISH_REASONS[word] == finish.reason)):
         return word
     if refused and finish.reason == FinishReason.FINISH_REASON_REFUSAL:
         return "stop"
