@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from services.dialects.members import decode_json, encode_json
-from services.dialects.rawjson import raw_members
+from services.dialects.raw_json import raw_members
 from services.runtime.errors import RequestInvalid, Violation
 
 BEDROCK_VERSION: Final = "bedrock-2023-05-31"

@@ -18,9 +18,8 @@ from llmhub.types.v1.generation_pb2 import (
     FINISH_REASON_UNSPECIFIED,
     Finish,
 )
-from services.dialects.bedrock.wire import DIALECT
+from services.dialects.bedrock.wire import DIALECT, merge_back
 from services.dialects.members import Extension, JsonObject, Members
-from services.dialects.rawjson import merge_back
 
 _REASONS: Final = {
     "end_turn": FINISH_REASON_END,

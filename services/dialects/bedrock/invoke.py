@@ -15,7 +15,7 @@ from services.dialects.bedrock.errors import error_of, frame_error
 from services.dialects.bedrock.wire import base_model, encode_base64, model_path
 from services.dialects.eventstream import FrameReader
 from services.dialects.members import JsonObject, answer_object, encode_json
-from services.dialects.rawjson import raw_members
+from services.dialects.raw_json import raw_members
 from services.dialects.sse import encode_event
 from services.runtime.errors import LlmhubError, UpstreamProtocol
 

@@ -9,10 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 from llmhub.types.v1.content_pb2 import MEDIA_KIND_DOCUMENT, Media, Part
 from services.dialects.bedrock.formats import MEMBER_OF, MEMBERS, format_of, type_of_format
-from services.dialects.bedrock.wire import decode_base64, encode_base64
+from services.dialects.bedrock.wire import decode_base64, encode_base64, merge_back, take_word
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
-from services.dialects.rawjson import merge_back, take_word
 
 _FORMAT: Final = "format"
 """Hint: the format's name, where its media type has another one too."""

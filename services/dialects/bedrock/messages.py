@@ -23,11 +23,11 @@ from llmhub.types.v1.content_pb2 import (
     Role,
 )
 from services.dialects.bedrock.read_blocks import Faults, read_blocks
-from services.dialects.bedrock.wire import DIALECT, Block
+from services.dialects.bedrock.wire import DIALECT, Block, merge_back
 from services.dialects.bedrock.write_blocks import BlockWriter
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
-from services.dialects.rawjson import elements, merge_back, object_keeping
+from services.dialects.raw_json import elements, object_keeping
 from services.runtime.errors import Violation
 
 _ROLES: Final = {"user": ROLE_USER, "assistant": ROLE_ASSISTANT, "system": ROLE_SYSTEM}

@@ -20,17 +20,12 @@ from services.dialects.bedrock.wire import (
     SIGNATURE,
     decode_base64,
     made_state,
-)
-from services.dialects.members import SHAPE, Extension, JsonObject, Members, decode_json, json_text
-from services.dialects.rawjson import (
-    elements,
-    object_keeping,
     quiet,
-    raw_members,
-    raw_text,
     take_raw,
     take_word,
 )
+from services.dialects.members import SHAPE, Extension, JsonObject, Members, decode_json, json_text
+from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
 from services.runtime.errors import Violation
 
 Faults = list[Violation] | None

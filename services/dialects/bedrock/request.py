@@ -21,15 +21,18 @@ from services.dialects.bedrock.tools import (
     write_tool_choice,
     write_tools,
 )
-from services.dialects.bedrock.wire import DIALECT, base_model, model_path
+from services.dialects.bedrock.wire import DIALECT, base_model, merge_back, model_path, take_raw
 from services.dialects.codec import DecodedRequest, WireRequest
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, encode_json, request_object
-from services.dialects.rawjson import merge_back, merge_deep, object_keeping, raw_text, take_raw
+from services.dialects.raw_json import merge_deep, object_keeping, raw_text
 from services.runtime.errors import RequestInvalid, Violation
 
 _INPUT: Final = "input"
 """Member of the extension: what a CountTokens request counts, where that is not a conversation."""
+OWN: Final = "own"
+"""Hint: the request was one of Bedrock's, and is written as it was. A caller's own extension has no such hint."""
+_PATHS: Final = "additionalModelResponseFieldPaths"
 _STOP_SEQUENCE: Final = "/stop_sequence"
 _COUNTED: Final = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 
@@ -89,9 +92,7 @@ def _headers(*, stream: bool) -> dict[str, str]:
 
 
 def _empty() -> GenerateRequest:
-    request = GenerateRequest()
-    request.extensions[DIALECT] = "{}"
-    return request
+    return _decoded(b"{}")
 
 
 def _decoded(body: bytes) -> GenerateRequest:
@@ -100,7 +101,8 @@ def _decoded(body: bytes) -> GenerateRequest:
     try:
         members = Members(object_keeping(body, "system", "messages", "toolConfig"), "", faults)
         _read(members, request, faults)
-        request.extensions[DIALECT] = members.extension() or "{}"
+        members.hint(OWN)
+        request.extensions[DIALECT] = members.extension()
     except (ValueError, RecursionError) as error:
         faults.append(Violation("", f"not a Converse request: {error}"))
     if faults:
@@ -166,9 +168,9 @@ def _add_tools(raw: msgspec.Raw, members: Members, request: GenerateRequest, fau
 
 
 def _written(request: GenerateRequest, model: str, losses: Losses) -> JsonObject:
-    own = DIALECT in request.extensions
     family = family_of(model)
     extension = Extension(request.extensions, DIALECT)
+    own = OWN in extension.shape
     extension.members.pop("count", None)
     losses.foreign(request.extensions, DIALECT)
     body = write_conversation(request.messages, losses, own=own)
@@ -182,13 +184,13 @@ def _written(request: GenerateRequest, model: str, losses: Losses) -> JsonObject
     _write_parallel(request, fields, config, single_call=family.single_call, losses=losses)
     if fields:
         body["additionalModelRequestFields"] = fields
-    write_format(request, body, output, family, losses)
+    write_format(request, body, output, family, losses, own=own)
     if output:
         body["outputConfig"] = output
     write_options(request, body, losses)
-    if not own and request.options.stop_sequences:
+    if request.options.stop_sequences and not own and _PATHS not in extension.members:
         # Without it nobody learns which sequence was hit; models that do not say it ignore the path.
-        body["additionalModelResponseFieldPaths"] = [_STOP_SEQUENCE]
+        body[_PATHS] = [_STOP_SEQUENCE]
     return merge_deep(body, merge_back({}, extension))
 
 

@@ -16,13 +16,15 @@ from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR
 from services.dialects.bedrock.finish import read_finish, write_finish
 from services.dialects.bedrock.read_blocks import is_call, read_blocks
 from services.dialects.bedrock.usage import read_usage, write_usage
-from services.dialects.bedrock.wire import DIALECT
+from services.dialects.bedrock.wire import DIALECT, merge_back, take_raw
 from services.dialects.bedrock.write_blocks import BlockWriter
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
-from services.dialects.rawjson import merge_back, object_keeping, raw_text, take_raw
+from services.dialects.raw_json import object_keeping, raw_text
 from services.runtime.errors import UpstreamProtocol
 
+_NO_ROLE: Final = "roleless"
+"""Hint: the message did not say whose it is."""
 OWN_USAGE: Final = "usage"
 """Hint: the usage object is Bedrock's own, and its text can be written as it is."""
 
@@ -56,7 +58,8 @@ def encode_response(response: GenerateResponse) -> bytes:
     if not own:
         body["metrics"] = {"latencyMs": 0}
     merge_back(body, extension)
-    message.setdefault("role", "assistant")
+    if _NO_ROLE not in extension.shape:
+        message.setdefault("role", "assistant")
     return encode_json(body)
 
 
@@ -101,22 +104,8 @@ def invoked_model(members: Members) -> str:
 
 def _read(members: Members) -> GenerateResponse:
     response = GenerateResponse(provider_model=invoked_model(members))
-    output = take_raw(members, "output")
-    held = object_keeping(output, "message") if output is not None else {}
-    if type(raw := held.pop("message", None)) is not msgspec.Raw:
-        raise ValueError("it has no message")
-    message = Members(object_keeping(raw, "content"))
-    content = take_raw(message, "content")
-    if content is None:
-        raise ValueError("it has no content")
     candidate = response.candidates.add()
-    candidate.parts.extend(read_blocks(content, "content", None))
-    if message.rest.get("role") == "assistant":
-        del message.rest["role"]
-    if message.rest:
-        held["message"] = message.rest
-    if held:
-        members.rest["output"] = held
+    _read_message(members, candidate)
     finish = read_finish(members, calls=any(is_call(part) for part in candidate.parts))
     if finish is not None:
         candidate.finish.CopyFrom(finish)
@@ -130,3 +119,23 @@ def _read(members: Members) -> GenerateResponse:
         response.usage.service_tier = tier
     response.extensions[DIALECT] = members.extension() or "{}"
     return response
+
+
+def _read_message(members: Members, candidate: Candidate) -> None:
+    output = take_raw(members, "output")
+    held = object_keeping(output, "message") if output is not None else {}
+    if type(raw := held.pop("message", None)) is not msgspec.Raw:
+        raise ValueError("it has no message")
+    message = Members(object_keeping(raw, "content"))
+    content = take_raw(message, "content")
+    if content is None:
+        raise ValueError("it has no content")
+    candidate.parts.extend(read_blocks(content, "content", None))
+    if message.rest.get("role") == "assistant":
+        del message.rest["role"]
+    elif "role" not in message.rest:
+        members.hint(_NO_ROLE)
+    if message.rest:
+        held["message"] = message.rest
+    if held:
+        members.rest["output"] = held

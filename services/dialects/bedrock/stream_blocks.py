@@ -19,9 +19,11 @@ from services.dialects.bedrock.wire import (
     SIGNATURE,
     decode_base64,
     made_state,
+    quiet,
+    take_word,
 )
 from services.dialects.members import JsonObject, Members, decode_json, json_text
-from services.dialects.rawjson import object_keeping, quiet, raw_members, raw_text, take_word
+from services.dialects.raw_json import object_keeping, raw_members, raw_text
 
 
 @dataclass(slots=True)

@@ -29,11 +29,11 @@ from services.dialects.bedrock.read_blocks import custom_input
 from services.dialects.bedrock.response import take_tier
 from services.dialects.bedrock.stream_blocks import Block, begins_with, read_delta, read_start
 from services.dialects.bedrock.usage import read_usage
-from services.dialects.bedrock.wire import DIALECT, MADE_UP
+from services.dialects.bedrock.wire import DIALECT, MADE_UP, take_raw
 from services.dialects.eventstream import Frame, FrameReader
 from services.dialects.failure import error_message
 from services.dialects.members import Members, decode_json, json_text
-from services.dialects.rawjson import object_keeping, raw_members, raw_text, take_raw
+from services.dialects.raw_json import object_keeping, raw_members, raw_text
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
 
 _MOST_BLOCKS: Final = 1 << 31

@@ -22,13 +22,13 @@ from services.dialects.bedrock.wire import (
     REDACTED,
     SIGNATURE,
     encode_base64,
+    merge_back,
     own_state,
 )
 from services.dialects.bedrock.write_blocks import tool_name
 from services.dialects.eventstream import encode_frame
 from services.dialects.failure import message_error
 from services.dialects.members import Extension, JsonObject, encode_json, json_text
-from services.dialects.rawjson import merge_back
 from services.runtime.errors import StreamInterrupted
 
 _OF_CANDIDATES: Final = {"block_start", "block_delta", "block_stop", "candidate_finish"}

@@ -7,10 +7,9 @@ from typing import Any, Final
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import JsonSchemaFormat
 from services.dialects.bedrock.family import Family
-from services.dialects.bedrock.wire import DIALECT, Block, format_tool_name
+from services.dialects.bedrock.wire import DIALECT, Block, caller_json, format_tool_name, merge_back
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
-from services.dialects.rawjson import caller_json, merge_back
 
 _JSON_INSTRUCTION: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
 _SCHEMA_INSTRUCTION: Final = (
@@ -39,7 +38,13 @@ def read_output(members: Members, request: GenerateRequest) -> None:
 
 
 def write_format(
-    request: GenerateRequest, body: JsonObject, output: JsonObject, family: Family, losses: Losses
+    request: GenerateRequest,
+    body: JsonObject,
+    output: JsonObject,
+    family: Family,
+    losses: Losses,
+    *,
+    own: bool,
 ) -> None:
     """Write the wanted format in the way the model knows."""
     wanted = request.response_format
@@ -50,7 +55,7 @@ def write_format(
         return
     losses.foreign(wanted.extensions, DIALECT, "response_format")
     schema = wanted.json_schema
-    if DIALECT in request.extensions:
+    if own:
         output["textFormat"] = _text_format(request)
         return
     raw, value = caller_json(schema.schema_json or "{}", _FIELD)

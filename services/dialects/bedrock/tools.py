@@ -18,20 +18,20 @@ from llmhub.types.v1.generation_pb2 import (
     ToolChoice,
 )
 from services.dialects.bedrock.read_blocks import Faults, is_custom, read_cache
-from services.dialects.bedrock.wire import CUSTOM_TOOL_INPUT, CUSTOM_TOOL_SUFFIX, DIALECT, Block
-from services.dialects.bedrock.write_blocks import tool_name, write_cache
-from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, Members
-from services.dialects.rawjson import (
+from services.dialects.bedrock.wire import (
+    CUSTOM_TOOL_INPUT,
+    CUSTOM_TOOL_SUFFIX,
+    DIALECT,
+    Block,
     caller_json,
-    elements,
     merge_back,
-    object_keeping,
-    raw_members,
-    raw_text,
     take_raw,
     take_word,
 )
+from services.dialects.bedrock.write_blocks import tool_name, write_cache
+from services.dialects.losses import Losses
+from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
 from services.runtime.errors import Violation
 
 _MODES: Final = {

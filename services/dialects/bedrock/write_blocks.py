@@ -17,13 +17,14 @@ from services.dialects.bedrock.wire import (
     REDACTED,
     SIGNATURE,
     Block,
+    caller_json,
     encode_base64,
+    merge_back,
     own_state,
     tool_use_id,
 )
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, decode_json, json_text
-from services.dialects.rawjson import caller_json, merge_back
 
 
 def write_cache(mark: CacheMark, losses: Losses, path: str) -> JsonObject:

@@ -97,8 +97,9 @@ def test_damaged_answers(data: st.DataObject) -> None:
     with contextlib.suppress(LlmhubError):
         response = codec.decode_response(body)
         GenerateResponse.FromString(response.SerializeToString())
+        once = codec.encode_response(response)
         # The reserved member is no provider's.
-        assert b"$shape" in body or json.loads(codec.encode_response(response)) == json.loads(body)
+        assert b"$shape" in body or codec.encode_response(codec.decode_response(once)) == once
 
 
 @some

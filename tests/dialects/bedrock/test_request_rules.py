@@ -312,3 +312,17 @@ def test_bodies_that_are_no_requests(body: bytes) -> None:
 def test_bodies_that_count_nothing(body: bytes) -> None:
     with pytest.raises(RequestInvalid):
         codec.decode_count_request(body)
+
+
+def test_what_a_caller_adds_for_bedrock_goes_along_and_changes_nothing_else() -> None:
+    guardrail = {"guardrailIdentifier": "abc", "guardrailVersion": "1"}
+    added = json.dumps({"guardrailConfig": guardrail, "additionalModelRequestFields": {"x": 1}})
+    blank = 'messages { role: ROLE_USER parts { text: "" } } options { top_k: 2 }'
+    body, lost = sent(f"{USER} {blank} {CALL} extensions {{ key: 'bedrock' value: '{added}' }}")
+    assert body["guardrailConfig"] == guardrail
+    assert body["additionalModelRequestFields"] == {"top_k": 2, "x": 1}
+    assert [block["text"] for block in body["messages"][0]["content"]] == ["hi"]
+    assert lost == ["tools"]
+    paths = 'extensions { key: "bedrock" value: "{\\"additionalModelResponseFieldPaths\\":[\\"/a\\"]}" }'
+    body, _ = sent(f'{USER} options {{ stop_sequences: "x" }} {paths}')
+    assert body["additionalModelResponseFieldPaths"] == ["/a"]
