@@ -43,18 +43,19 @@ class ForeignParts:
             self._ends[event.candidate_finish.candidate] = event.candidate_finish.finish
 
     def endings(self) -> Iterator[JsonObject]:
-        """The last words of every candidate: open blocks, citations and why it ended."""
+        """The last words of every candidate: what was left open, citations and why it ended."""
+        left: dict[int, list[JsonObject]] = {}
         for place in sorted(self._blocks):
             for index, parts, _ in self._stop(*place):
-                self._ends.setdefault(index, Finish())
-                yield {"content": {"parts": parts, "role": "model"}, "index": index}
-        for index in sorted({*self._ends, *self._cited}):
+                left.setdefault(index, []).extend(parts)
+        for index in sorted({*self._ends, *self._cited, *left}):
             finish = self._ends.get(index, Finish())
             ending: JsonObject = {} if write_block(finish) is not None else write_finish(finish)
             grounding = write_citations(self._cited.get(index, ()))
             if grounding is not None:
                 ending["groundingMetadata"] = grounding
-            yield {"content": {"parts": [{"text": ""}], "role": "model"}, **ending, "index": index}
+            parts = left.get(index) or [{"text": ""}]
+            yield {"content": {"parts": parts, "role": "model"}, **ending, "index": index}
 
     def _start(self, index: int, block: int, given: Part) -> Iterator[Piece]:
         part = Part()
