@@ -120,7 +120,9 @@ class Relay:
         held = tap.feed(rest).data if rest else b""
         last = tap.close()
         if last.progress is not None and (last.progress.complete or complete):
-            message = pb.RelayResponse(data=held + last.data, progress=last.progress)
+            # Still the one with the head, if the whole stream was held.
+            message.data = held + last.data
+            message.progress.CopyFrom(last.progress)
             if failed:
                 self._erase(message)
             yield message

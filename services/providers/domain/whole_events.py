@@ -14,10 +14,12 @@ _OVERLAP: Final = 3
 class WholeEvents:
     """Holds back the beginning of an event until its end has come. No client acts on less than a whole event."""
 
-    __slots__ = ("_held", "_size")
+    __slots__ = ("_held", "_last", "_size")
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
+        self._last = b""
+        """The last bytes of what is held, however small its pieces are."""
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -25,15 +27,17 @@ class WholeEvents:
         held = self._held
         if not held and data.endswith((b"\n\n", b"\r\n\r\n")):
             return data
-        before = held[-1][-_OVERLAP:] if held else b""
+        before = self._last
         end = _end(before + data) - len(before)
         if end <= 0:
             held.append(data)
+            self._last = (before + data)[-_OVERLAP:]
             self._size += len(data)
             return self.close() if self._size > MOST_HELD else b""
         held.append(data[:end])
         whole = b"".join(held)
         self._held = [data[end:]] if end < len(data) else []
+        self._last = data[max(end, len(data) - _OVERLAP) :]
         self._size = len(data) - end
         return whole
 
@@ -41,6 +45,7 @@ class WholeEvents:
         """Return what is held."""
         rest = b"".join(self._held)
         self._held = []
+        self._last = b""
         self._size = 0
         return rest
 

@@ -37,3 +37,12 @@ def test_a_huge_event_is_not_kept() -> None:
     sizes = [len(events.feed(b"x" * 1000)) for _ in range(200)]
     assert sum(sizes) > 100_000
     assert len(events.close()) <= MOST_HELD + 1000
+
+
+def test_single_bytes_give_each_event_as_soon_as_it_ends() -> None:
+    for end in ("\n", "\r\n", "\r"):
+        one = f"data: a{end}{end}".encode()
+        events = WholeEvents()
+        out = [events.feed(bytes([byte])) for byte in one * 3]
+        assert [piece for piece in out if piece] == [one] * 3
+        assert events.close() == b""
