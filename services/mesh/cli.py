@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _serve(commands)
     _config(commands)
     _keys(commands)
+    _providers(commands)
     audit = _command(
         commands, "audit", "services.mesh.commands.audit:audit", "compare the books with the outboxes"
     )
@@ -105,6 +106,23 @@ def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     revoke = _command(actions, "revoke", "services.mesh.commands.keys:revoke", "end a key for good")
     revoke.add_argument("key_id", metavar="KEY_ID")
     _common(revoke)
+
+
+def _providers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    providers = commands.add_parser("providers", help="list providers, and try one")
+    providers.set_defaults(parser=providers)
+    actions = providers.add_subparsers(title="actions", metavar="ACTION")
+    where = "services.mesh.commands.providers"
+    listed = _command(actions, "list", f"{where}:list_providers", "list what the configuration has")
+    test = _command(actions, "test", f"{where}:test", "try the credentials, the list of models, and a call")
+    test.add_argument("name", metavar="NAME")
+    test.add_argument(
+        "--model", metavar="M", help="the model to call, as the provider names it (the first one configured)"
+    )
+    for command in (listed, test):
+        command.add_argument(
+            "--config", metavar="FILE", help="YAML or TOML (llmhub.yaml here, if there is one)"
+        )
 
 
 def _command(

@@ -98,7 +98,7 @@ async def _call(account: Account, adapter: Adapter, model: str) -> str:
     if not answer.candidates:
         raise ModelNotFound(f"{model} answered without a candidate", model=model)
     used = answer.usage
-    return f"{model} answered; {used.input_tokens} tokens in, {used.output_tokens} out"
+    return f"{model} answered; tokens: {used.input_tokens} in, {used.output_tokens} out"
 
 
 def _failed(kind: ProviderCheckKind.ValueType, error: LlmhubError) -> ProviderCheck:

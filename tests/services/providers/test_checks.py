@@ -107,7 +107,7 @@ async def test_a_provider_that_works_passes_everything(provider: Replay) -> None
     checks = await tried(account(provider), "m")
     assert told(checks) == [("CONFIGURATION", "PASSED"), ("MODELS", "PASSED"), ("CALL", "PASSED")]
     assert checks[1].message == "2 models: m, n"
-    assert checks[2].message == "m answered; 8 tokens in, 1 out"
+    assert checks[2].message == "m answered; tokens: 8 in, 1 out"
     assert checks[2].took.nanos > 0
     listed, called = provider.journal.since()
     assert (listed.method, listed.path) == ("GET", "/v1/models")
