@@ -74,6 +74,17 @@ HotDelta = ContentDelta | CallDelta | PlanDelta
 _decode = msgspec.json.Decoder(HotDelta).decode
 
 
+def lone_delta(data: bytes) -> bytes | None:
+    """The payload, if these bytes are one whole event of a delta and nothing else."""
+    if not (data.startswith(b"event: ") and data.endswith(b"\n\n")):
+        return None
+    end = data.find(b"\n")
+    if not data.startswith(b"-delta\ndata: ", end - 6):
+        return None
+    payload = data[end + 7 : -2]
+    return None if b"\n" in payload or b"\r" in payload else payload
+
+
 def hot_delta(data: bytes) -> HotDelta | None:
     """The delta, if the frame is one and holds nothing else."""
     try:

@@ -24,10 +24,17 @@ from llmhub.types.v1.stream_pb2 import (
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.cohere.citations import read_citation
 from services.dialects.cohere.errors import decode_error, error_in_answer
-from services.dialects.cohere.frames import CallDelta, ContentDelta, HotDelta, PlanDelta, hot_delta
+from services.dialects.cohere.frames import (
+    CallDelta,
+    ContentDelta,
+    HotDelta,
+    PlanDelta,
+    hot_delta,
+    lone_delta,
+)
 from services.dialects.cohere.parts import read_call
 from services.dialects.cohere.response import read_finish
-from services.dialects.cohere.stream_log import Block, EventLog
+from services.dialects.cohere.stream_log import Block, EventLog, left
 from services.dialects.cohere.usage import read_usage
 from services.dialects.cohere.wire import DIALECT, PLAN
 from services.dialects.failure import error_message
@@ -45,6 +52,8 @@ class CohereStreamDecoder:
     def __init__(self) -> None:
         self._parser = SseParser()
         self._log = EventLog()
+        self._aligned = False
+        """What was fed so far ended with an event, so the next one begins with what is fed next."""
         self._contents: dict[int, Block] = {}
         self._calls: dict[int, Block] = {}
         self._plan: Block | None = None
@@ -57,10 +66,18 @@ class CohereStreamDecoder:
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that these bytes complete; raise UpstreamProtocol for what is no such stream."""
+        if self._aligned and not self._ended and (payload := lone_delta(data)) is not None:
+            hot = hot_delta(payload)
+            if hot is not None:
+                self._log.frame += 1
+                self._hot(hot)
+                return self._log.take()
         for event in self._parser.feed(data):
             if self._ended:
                 break
             self._event(event)
+        if data:
+            self._aligned = self._started and data.endswith(b"\n\n")
         return self._log.take()
 
     def close(self) -> list[StreamEvent]:
@@ -132,7 +149,7 @@ class CohereStreamDecoder:
             case "content-end":
                 return self._content_end(index, frame)
             case "tool-plan-delta":
-                self._plan_delta(inner.text("tool_plan") or "", self._left(frame, inner, delta))
+                self._plan_delta(inner.text("tool_plan") or "", left(frame, inner, delta))
             case "tool-call-start":
                 self._call_start(index, frame, inner, delta)
             case "tool-call-delta":
@@ -144,18 +161,6 @@ class CohereStreamDecoder:
             case _:
                 return False
         return True
-
-    def _left(self, frame: Members, inner: Members, delta: JsonObject) -> Members:
-        """The frame with what is left of its delta."""
-        if not inner.rest:
-            delta.pop("message", None)
-        else:
-            delta["message"] = inner.rest
-        if delta:
-            frame.rest["delta"] = delta
-        else:
-            frame.rest.pop("delta", None)
-        return frame
 
     def _message_start(self, frame: Members) -> None:
         if self._started:
@@ -178,7 +183,7 @@ class CohereStreamDecoder:
             frame.hint("index", index)
         if not isinstance(said, str):
             frame.hint("mute")
-        self._left(frame, inner, delta)
+        left(frame, inner, delta)
         self._open_content(index, kind, said if isinstance(said, str) else "", frame)
 
     def _open_content(self, index: int, kind: str, said: str, frame: Members) -> Block:
@@ -209,7 +214,7 @@ class CohereStreamDecoder:
             event.logprobs_json = json_text({"logprobs": [item]})
         if not isinstance(said, str):
             frame.hint("mute")
-        self._left(frame, inner, delta)
+        left(frame, inner, delta)
         self._content(index, word, event, frame)
 
     def _content(self, index: int, word: str, event: BlockDelta, frame: Members | None) -> None:
@@ -252,7 +257,7 @@ class CohereStreamDecoder:
         value = inner.mapping("tool_calls")
         if value is None or index in self._calls:
             raise UpstreamProtocol("the provider's stream has the start of a call that cannot start")
-        self._left(frame, inner, delta)
+        left(frame, inner, delta)
         if index != len(self._calls):
             frame.hint("index", index)
         part = Part()
@@ -275,9 +280,7 @@ class CohereStreamDecoder:
             inner.rest["tool_calls"] = value
         if not isinstance(arguments, str):
             frame.hint("mute")
-        self._arguments(
-            index, arguments if isinstance(arguments, str) else "", self._left(frame, inner, delta)
-        )
+        self._arguments(index, arguments if isinstance(arguments, str) else "", left(frame, inner, delta))
 
     def _arguments(self, index: int, arguments: str, frame: Members | None) -> None:
         block = self._calls.get(index)
@@ -287,7 +290,10 @@ class CohereStreamDecoder:
             # The text inside is known only when all of it is there.
             block.arguments.append(arguments)
         else:
-            self._log.emit(frame, block_delta=BlockDelta(block=block.number, arguments=arguments))
+            event = self._log.delta(block)
+            event.block_delta.arguments = arguments
+            if frame is not None:
+                frame.save(event.extensions, DIALECT)
 
     def _call_end(self, index: int, frame: Members) -> None:
         block = self._calls.get(index)
@@ -306,7 +312,7 @@ class CohereStreamDecoder:
             return False
         event = BlockDelta(block=block.number)
         read_citation(inner.rest.pop("citations"), event.citation)
-        self._left(frame, inner, delta).hint("n", index)
+        left(frame, inner, delta).hint("n", index)
         self._log.emit(frame, block_delta=event)
         return True
 
@@ -369,9 +375,15 @@ class CohereStreamDecoder:
             case ContentDelta():
                 said = frame.delta.message.content
                 word = "text" if said.text is not None else "thinking"
-                self._content(frame.index, word, BlockDelta(text=said.text or said.thinking or ""), None)
+                block = self._contents.get(frame.index)
+                if block is None or not block.open or block.kind != _KINDS[word]:
+                    self._content(frame.index, word, BlockDelta(text=said.text or said.thinking or ""), None)
+                else:
+                    self._log.text(block, said.text or said.thinking or "")
             case CallDelta():
                 self._arguments(frame.index, frame.delta.message.tool_calls.function.arguments, None)
+            case PlanDelta() if self._plan is not None and self._plan.open:
+                self._log.text(self._plan, frame.delta.message.tool_plan)
             case PlanDelta():
                 self._plan_delta(frame.delta.message.tool_plan, None)
 

@@ -10,7 +10,7 @@ from services.dialects.codec import ChatCodec, EmbeddingCodec
 from services.dialects.cohere import CohereCodec
 from services.dialects.sse import SseParser
 from tests.dialects.cohere.cases import ANSWERS, REQUESTS, STREAMS, stream
-from tests.support.exchanges import Exchange, random_pieces, recorded
+from tests.support.exchanges import Exchange, random_pieces, recorded, sse_events
 from tests.support.recordings import awkward_cuts, pieces
 
 CHATS = recorded("cohere.v2.chat")
@@ -105,6 +105,8 @@ def test_any_split_gives_the_same_events(exchange: Exchange) -> None:
     for seed in range(3):
         assert decoded(random_pieces(data, seed)) == expected
     assert decoded([bytes([byte]) for byte in data]) == expected
+    assert decoded(sse_events(data)) == expected
+    assert decoded([data[:7], *sse_events(data[7:])]) == expected
 
 
 def test_splits_inside_characters_and_line_ends_give_the_same_events() -> None:
