@@ -79,6 +79,17 @@ class Gateway(Section):
     max_draining: int = Field(1000, ge=0)
 
 
+class Fetch(Section):
+    """See services.providers.fetch_settings."""
+
+    enabled: bool = False
+    max_bytes: int = Field(8 * 1024 * 1024, ge=1, le=256 * 1024 * 1024)
+    timeout: float = Field(10.0, gt=0, le=300)
+    max_per_request: int = Field(8, ge=1, le=64)
+    content_types: Texts = ()
+    """Empty: those of services.providers.fetch_settings."""
+
+
 class Router(Section):
     """See services.router.settings."""
 
@@ -147,6 +158,7 @@ class Config(Section):
     auth: Auth = Auth()
     billing: Billing = Billing()
     gateway: Gateway = Gateway()
+    fetch: Fetch = Fetch()
     router: Router = Router()
     admin: Admin = Admin()
     log: Log = Log()

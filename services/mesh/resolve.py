@@ -8,10 +8,11 @@ from typing import Final
 from services.auth.settings import AuthSettings
 from services.billing.settings import BillingSettings, PricedProvider, PriceOverride
 from services.gateway.settings import GatewaySettings
-from services.mesh.config import Config, ModelEntry
+from services.mesh.config import Config, Fetch, ModelEntry
 from services.mesh.places import Places
 from services.mesh.provider_section import SIM, Provider, ProviderModel
 from services.mesh.shapes import Process
+from services.providers.fetch_settings import FetchSettings
 from services.providers.settings import Account, Azure, Bedrock, ProvidersSettings, Vertex
 from services.router.settings import Alias, DeclaredModel, RoutedProvider, RouterSettings
 
@@ -72,7 +73,14 @@ def providers_settings(config: Config, only: frozenset[str] | None = None) -> Pr
         for name, provider in providers_of(config).items()
         if only is None or name in only
     }
-    return ProvidersSettings(accounts=accounts)
+    return ProvidersSettings(accounts=accounts, fetch=_fetch(config.fetch))
+
+
+def _fetch(section: Fetch) -> FetchSettings:
+    wanted = section.model_dump()
+    if not section.content_types:
+        del wanted["content_types"]
+    return FetchSettings(**wanted)
 
 
 def router_settings(config: Config) -> RouterSettings:

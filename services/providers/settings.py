@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from services.providers.fetch_settings import FetchSettings
+
 
 class Limits(BaseModel):
     """Time limits of one attempt, in seconds."""
@@ -96,3 +98,4 @@ class ProvidersSettings(BaseModel):
     accounts: dict[str, Account] = Field(default_factory=dict)
     max_response_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """A whole answer above this is refused as UPSTREAM_PROTOCOL."""
+    fetch: FetchSettings = FetchSettings()

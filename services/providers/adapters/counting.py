@@ -14,7 +14,7 @@ from services.providers.domain.adapter import Adapter
 from services.providers.tokens.content import digest
 from services.providers.tokens.counter import Target, TokenCounter
 from services.providers.tokens.lru import Lru
-from services.runtime.errors import OperationUnsupported
+from services.runtime.errors import LlmhubError, OperationUnsupported, UpstreamRejected
 
 Reader = Callable[[bytes], GenerateRequest]
 """Reads the body of a relayed request; raises RequestInvalid."""
@@ -22,6 +22,8 @@ Reader = Callable[[bytes], GenerateRequest]
 _KEPT: Final = 1024
 _KEPT_FOR: Final = 600.0
 """Seconds for which a provider's own count is believed: a model may change behind its name."""
+_COUNTING: Final = frozenset({"anthropic", "gemini", "openai-responses"})
+"""Codecs whose vendors count: there is nothing to guess, so nothing to learn."""
 _LARGEST_BODY: Final = 256 * 1024
 """Larger relayed bodies are not read for learning."""
 
@@ -29,7 +31,7 @@ _LARGEST_BODY: Final = 256 * 1024
 class CountingAdapter:
     """Adds counting to an adapter; see domain.adapter.Adapter.
 
-    `counts`: the adapter inside may have a count of its own, which is asked first. `readers`: by relayed endpoint.
+    A count of the provider's own goes first. `target`: by model; `readers`: by relayed endpoint.
     """
 
     def __init__(
@@ -38,14 +40,11 @@ class CountingAdapter:
         target: Callable[[str], Target],
         counter: TokenCounter,
         readers: Mapping[int, Reader],
-        *,
-        counts: bool,
     ) -> None:
         self._inner = inner
         self._target = target
         self._counter = counter
         self._readers = readers
-        self._counts = counts
         self._kept: Lru[bytes, tuple[float, CountTokensResponse]] = Lru(_KEPT)
         self.embed = inner.embed
         self.models = inner.models
@@ -76,20 +75,19 @@ class CountingAdapter:
 
     async def count_tokens(self, request: pb.CountTokensRequest) -> pb.CountTokensResponse:
         """Count: the provider if it can, else llmhub."""
-        wanted, model = request.request, request.attempt.model
-        if self._counts:
-            try:
-                return pb.CountTokensResponse(response=await self._asked(request))
-            except OperationUnsupported:
-                pass
-        counted = await self._counter.count(wanted, self._target(model))
+        target = self._target(request.attempt.model)
+        try:
+            return pb.CountTokensResponse(response=await self._asked(request, target))
+        except LlmhubError as error:
+            if not cannot_count(error, target.codec):
+                raise
+        counted = await self._counter.count(request.request, target)
         return pb.CountTokensResponse(
             response=CountTokensResponse(input_tokens=counted.tokens, measure=counted.measure)
         )
 
-    async def _asked(self, request: pb.CountTokensRequest) -> CountTokensResponse:
+    async def _asked(self, request: pb.CountTokensRequest, target: Target) -> CountTokensResponse:
         now = asyncio.get_running_loop().time()
-        target = self._target(request.attempt.model)
         key = digest(request.request, target.provider, target.model)
         kept = self._kept.get(key)
         if kept is not None and kept[0] > now:
@@ -123,11 +121,28 @@ class CountingAdapter:
         self._learn(lambda: reader(request.body), request.attempt.model, usage)
 
     def _learns(self, model: str) -> bool:
-        return self._counter.learns(self._target(model), asyncio.get_running_loop().time())
+        target = self._target(model)
+        if target.codec in _COUNTING:
+            return False
+        return self._counter.learns(target, asyncio.get_running_loop().time())
 
     def _learn(self, read: Callable[[], GenerateRequest], model: str, usage: Usage) -> None:
         if tokens := input_tokens(usage):
             self._counter.observe(read, self._target(model), tokens)
+
+
+def cannot_count(error: LlmhubError, codec: str) -> bool:
+    """Tell whether a failure means that the provider has no count for this model, rather than that it failed."""
+    if isinstance(error, OperationUnsupported):
+        return True
+    status = 0 if error.upstream is None else error.upstream.http_status
+    match codec:
+        case "openai-responses":  # servers that copy the API seldom copy its count
+            return status in {404, 405, 501}
+        case "bedrock":  # some models only, and a model without says so like this
+            return isinstance(error, UpstreamRejected)
+        case _:
+            return False
 
 
 def input_tokens(usage: Usage) -> int:

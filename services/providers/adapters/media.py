@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
@@ -20,10 +20,12 @@ Missing = list[tuple[str, Media]]
 class ReachingAdapter:
     """Fetches the URLs that the adapter inside does not reach; see domain.adapter.Adapter.
 
-    Where fetching is off, requests pass as they are, and the codec says what it cannot carry.
+    Where fetching is off, requests pass as they are, and the codec says what it cannot carry. `reach`: by model.
     """
 
-    def __init__(self, inner: Adapter, provider: str, reach: Reach, fetcher: Fetcher) -> None:
+    def __init__(
+        self, inner: Adapter, provider: str, reach: Callable[[str], Reach], fetcher: Fetcher
+    ) -> None:
         self._inner = inner
         self._provider = provider
         self._reach = reach
@@ -34,7 +36,7 @@ class ReachingAdapter:
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
-        missing = self._missing(request.request)
+        missing = self._missing(request.request, request.attempt)
         if not missing:
             return await self._inner.generate(request)
         completed, warnings = await self._completed(request.request, missing, request.attempt)
@@ -46,13 +48,13 @@ class ReachingAdapter:
         self, request: pb.GenerateStreamRequest
     ) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
         """Make a streaming call."""
-        missing = self._missing(request.request)
+        missing = self._missing(request.request, request.attempt)
         # A generator around a generator costs every piece of every stream: only those pay that have to.
         return self._stream(request, missing) if missing else self._inner.generate_stream(request)
 
     async def count_tokens(self, request: pb.CountTokensRequest) -> pb.CountTokensResponse:
         """Ask the provider to count."""
-        missing = self._missing(request.request)
+        missing = self._missing(request.request, request.attempt)
         if not missing:
             return await self._inner.count_tokens(request)
         completed, warnings = await self._completed(request.request, missing, request.attempt)
@@ -72,8 +74,8 @@ class ReachingAdapter:
                 _warn(message, warnings)
                 yield message
 
-    def _missing(self, request: GenerateRequest) -> Missing:
-        return out_of_reach(request, self._reach) if self._fetcher.enabled else []
+    def _missing(self, request: GenerateRequest, attempt: pb.Attempt) -> Missing:
+        return out_of_reach(request, self._reach(attempt.model)) if self._fetcher.enabled else []
 
     async def _completed(
         self, request: GenerateRequest, missing: Missing, attempt: pb.Attempt
@@ -90,7 +92,7 @@ class ReachingAdapter:
         fetched = await self._fetcher.fetch(wanted, seconds)
         completed = GenerateRequest()
         completed.CopyFrom(request)
-        _put(out_of_reach(completed, self._reach), fetched)
+        _put(out_of_reach(completed, self._reach(attempt.model)), fetched)
         return completed, losses.warnings
 
 
