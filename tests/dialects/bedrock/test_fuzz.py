@@ -48,7 +48,7 @@ JUNK = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=4)),
     max_leaves=8,
 )
-some = settings(max_examples=MORE or 40, deadline=None)
+some = settings(max_examples=MORE or 25, deadline=None)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -51,28 +52,42 @@ class _Sent(Exception):
         self.request = request
 
 
-def _catching() -> httpx2.Client:
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[dict[str, Any]]:
+    """The SDK's classes for the two hosts, which get no further than sending."""
+
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise _Sent(request)
 
-    return httpx2.Client(transport=httpx2.MockTransport(answer))
+    with httpx2.Client(transport=httpx2.MockTransport(answer)) as http:
+        shared: dict[str, Any] = {"base_url": "http://test", "max_retries": 0, "http_client": http}
+        yield {
+            "bedrock": anthropic.AnthropicBedrock(api_key="none", aws_region="us-east-1", **shared),
+            "vertex": anthropic.AnthropicVertex(
+                region="us-east5", project_id="p", access_token="none", **shared
+            ),
+        }
 
 
 @pytest.mark.parametrize("exchange", ASKED, ids=str)
 @pytest.mark.parametrize("host", ["bedrock", "vertex"])
-def test_requests_are_what_the_sdk_sends(exchange: Any, host: str) -> None:
-    wire = claude.encode_request(
-        claude.decode_request(json.dumps(exchange.body).encode()).request,
-        exchange.body["model"],
-        stream=exchange.wants_stream,
-    )
+def test_requests_are_what_the_sdk_sends(exchange: Any, host: str, hosts: dict[str, Any]) -> None:
     model = exchange.body["model"]
+    request = claude.decode_request(json.dumps(exchange.body).encode()).request
+    wire = claude.encode_request(request, model, stream=exchange.wants_stream)
     betas = betas_of(wire.headers)
-    caught = _sdk_request(host, json.loads(wire.body), betas)
+    headers = {"anthropic-beta": ",".join(betas)} if betas else {}
+    with pytest.raises((_Sent, anthropic.APIConnectionError)) as raised:
+        hosts[host].post(
+            "/v1/messages", body=json.loads(wire.body), cast_to=object, options={"headers": headers}
+        )
+    caught = raised.value if isinstance(raised.value, _Sent) else raised.value.__cause__
+    assert isinstance(caught, _Sent)
     ours = bedrock_body(wire.body, betas) if host == "bedrock" else vertex_body(wire.body)
     if host == "bedrock":
-        assert caught.url.raw_path.decode() == invoke.invoke_path(model, stream=exchange.wants_stream)
-    assert without_version(caught.content) == without_version(ours)
+        path = caught.request.url.raw_path.decode()
+        assert path == invoke.invoke_path(model, stream=exchange.wants_stream)
+    assert without_version(caught.request.content) == without_version(ours)
 
 
 def without_version(body: bytes) -> dict[str, Any]:
@@ -80,34 +95,6 @@ def without_version(body: bytes) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(body)
     assert value.pop("anthropic_version")
     return value
-
-
-def _sdk_request(host: str, body: dict[str, Any], betas: list[str]) -> httpx2.Request:
-    headers = {"anthropic-beta": ",".join(betas)} if betas else {}
-    with _catching() as http:
-        client: Any
-        if host == "bedrock":
-            client = anthropic.AnthropicBedrock(
-                api_key="none",
-                aws_region="us-east-1",
-                base_url="http://test",
-                max_retries=0,
-                http_client=http,
-            )
-        else:
-            client = anthropic.AnthropicVertex(
-                region="us-east5",
-                project_id="p",
-                access_token="none",
-                base_url="http://test",
-                max_retries=0,
-                http_client=http,
-            )
-        with pytest.raises((_Sent, anthropic.APIConnectionError)) as raised:
-            client.post("/v1/messages", body=body, cast_to=object, options={"headers": headers}, stream=False)
-    error = raised.value if isinstance(raised.value, _Sent) else raised.value.__cause__
-    assert isinstance(error, _Sent)
-    return error.request
 
 
 @pytest.mark.parametrize("name", ANTHROPICS)
