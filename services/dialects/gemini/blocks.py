@@ -69,6 +69,8 @@ class Blocks:
     def add_text(self, text: str, *, thought: bool) -> None:
         """Add a piece of text, to the open block if it is of that kind."""
         kind = "reasoning" if thought else "text"
+        if self._arguments is not None:
+            raise _broken_into()
         if not self._open or self._kind != kind:
             self._close()
             part = Part()
@@ -91,7 +93,7 @@ class Blocks:
         value = decode_json(content)
         parts = value.get("parts") if isinstance(value, dict) else None
         found = parts if isinstance(parts, list) else []
-        calls = [part.get("functionCall") if isinstance(part, dict) else None for part in found]
+        calls = [_call(part) for part in found]
         if self._arguments is None and not any(is_partial(call) for call in calls):
             return False
         for part, call in zip(found, calls, strict=True):
@@ -157,7 +159,7 @@ class Blocks:
     def _piece(self, part: JsonObject, call: JsonObject | None) -> None:
         """Add a piece of a call, the first of which opens it and the last of which closes it."""
         if call is None:
-            raise ValueError("a call is followed by something else before it ends")
+            raise _broken_into()
         if self._arguments is None:
             self._close()
             opening = {**part, "functionCall": {k: call[k] for k in ("id", "name") if k in call}}
@@ -193,3 +195,12 @@ class Blocks:
             self._open = False
             self._emit(block_stop=BlockStop(candidate=self._index, block=self._next))
             self._next += 1
+
+
+def _call(part: object) -> JsonObject | None:
+    call = part.get("functionCall") if isinstance(part, dict) else None
+    return call if isinstance(call, dict) else None
+
+
+def _broken_into() -> ValueError:
+    return ValueError("a call is followed by something else before it ends")

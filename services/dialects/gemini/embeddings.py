@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR, Usage
 from services.dialects.codec import WireRequest
 from services.dialects.gemini.errors import error_of
 from services.dialects.gemini.paths import method_path, resource
-from services.dialects.gemini.wire import DIALECT, canonical, merge_back, save_spelling
+from services.dialects.gemini.wire import DIALECT, canonical, merge_back, respell, save_spelling
 from services.dialects.members import (
     Extension,
     JsonObject,
@@ -177,7 +178,7 @@ def _read_each(members: Members, batch: list[Any], name: str, request: EmbedRequ
         return
     rests: list[JsonObject] = []
     for index, each in enumerate(batch):
-        one = Members(canonical(each, [])) if isinstance(each, dict) else Members({})
+        one = Members(_spelled_alike(each, name) if isinstance(each, dict) else {})
         text = one.text("content") if name == "instances" else _request_text(one)
         if text is None:
             members.fault(f"{name}[{index}].content", "must be one text")
@@ -199,6 +200,15 @@ def _request_text(one: Members) -> str | None:
     if role is not None:
         one.rest["content"] = {"role": role}
     return _content_text(content)
+
+
+def _spelled_alike(value: JsonObject, name: str) -> JsonObject:
+    """One of several requests, in the first spelling as far as it is taken apart."""
+    if name == "instances":
+        return value
+    spelled: list[str] = []
+    canonical(value, spelled)
+    return respell(value, [each for each in spelled if each != "outputDimensionality"])
 
 
 def _read_common_dimensions(rests: list[JsonObject], request: EmbedRequest) -> None:
@@ -310,6 +320,9 @@ def _vector(embedding: Embedding) -> JsonObject:
         values: list[float] = list(memoryview(data[: len(data) // 4 * 4]).cast("f"))
     else:
         values = [plain_number(each) for each in embedding.floats.values]
+    if not all(math.isfinite(each) for each in values):
+        # JSON has no such numbers, and a client would take a null for a defect of its own.
+        raise UpstreamProtocol("the provider's vector has numbers that are none")
     return {"values": values}
 
 

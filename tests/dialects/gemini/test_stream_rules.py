@@ -89,6 +89,12 @@ def test_arguments_that_lead_nowhere(path: str) -> None:
         decoded(sse(chunk(pieces)))
 
 
+@pytest.mark.parametrize("odd", [{"text": "x"}, {"functionCall": []}, {"functionCall": None}])
+def test_a_call_in_pieces_is_not_broken_into(odd: dict[str, Any]) -> None:
+    with pytest.raises(UpstreamProtocol):
+        decoded(sse(chunk(call(name="f", willContinue=True)), chunk(odd)))
+
+
 def test_several_candidates_in_one_stream() -> None:
     def both(first: str, second: str, **more: Any) -> dict[str, Any]:
         one, two = chunk({"text": first}, **more), chunk({"text": second}, **more)

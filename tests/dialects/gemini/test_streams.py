@@ -7,7 +7,7 @@ import pytest
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
 from services.dialects.fold import fold
 from services.dialects.gemini import Framing, GeminiCodec
-from tests.dialects.gemini.recorded import PLAIN, STREAMS, decoded, frames
+from tests.dialects.gemini.recorded import PLAIN, STREAMS, WHOLE, decoded, frames
 from tests.support.exchanges import Exchange, random_pieces
 from tests.support.recordings import awkward_cuts, pieces
 
@@ -69,3 +69,17 @@ def test_a_cut_stream_is_never_whole(exchange: Exchange) -> None:
         assert [event.HasField("finished") for event in events].index(True) == len(events) - 1
         ends += events[-1].finished.complete
     assert not ends, "a stream ended before its end"
+
+
+@pytest.mark.parametrize("exchange", WHOLE, ids=str)
+def test_a_whole_answer_is_a_stream_of_one_chunk(exchange: Exchange) -> None:
+    whole = codec.decode_response(exchange.answer)
+    folded = fold(decoded(b"[" + exchange.answer + b"]"))
+    for response in (whole, folded):
+        # What no field has stands with the answer here and with the chunk there.
+        response.ClearField("extensions")
+        for candidate in response.candidates:
+            candidate.ClearField("extensions")
+            if candidate.logprobs_json:
+                candidate.logprobs_json = json.dumps(json.loads(candidate.logprobs_json))
+    assert folded == whole
