@@ -53,5 +53,5 @@ def tongue(codec: str, account: Account) -> Tongue:
 
 def _profile(account: Account) -> Profile:
     if account.dialect == "azure-openai":
-        return OPENAI
+        return PROFILES.get("azure", OPENAI)
     return PROFILES[account.profile] if account.profile else profile_for(account.base_url)

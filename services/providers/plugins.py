@@ -53,7 +53,7 @@ async def plugged(account: Account) -> AsyncGenerator[Adapter, None]:
         yield ClosedAdapter(account.name, reason)
         return
     try:
-        yield GuardedAdapter(adapter, account.name, account.dialect)
+        yield GuardedAdapter(adapter, account)
     finally:
         try:
             await context.__aexit__(None, None, None)

@@ -37,6 +37,10 @@ Complaints = Callable[[Arrival], Iterable[str]]
 """Says what is wrong with the credentials of a request."""
 
 
+Chooser = Callable[[Arrival], Program]
+"""Chooses the answer to a request."""
+
+
 def anyone(seen: Arrival) -> Iterable[str]:
     """Find nothing wrong with a request's credentials."""
     return ()
@@ -56,6 +60,7 @@ class Replay:
         self._secrets: set[bytes] = set()
         self._credentials: dict[str, Complaints] = {}
         self._scripts: dict[tuple[str, str], deque[Program]] = {}
+        self._choosers: dict[tuple[str, str], Chooser] = {}
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
@@ -87,6 +92,11 @@ class Replay:
         """Answer requests for a model with these programs in turn; the last one stays."""
         with self._lock:
             self._scripts[provider, model] = deque(programs)
+
+    def choose(self, provider: str, model: str, chooser: Chooser) -> None:
+        """Answer requests for a model with what is chosen for each."""
+        with self._lock:
+            self._choosers[provider, model] = chooser
 
     def expect(self, provider: str, credentials: Complaints) -> None:
         """Judge a provider's credentials so, and not by the dialect of the path."""
@@ -144,6 +154,9 @@ class Replay:
 
     def _program(self, seen: Arrival) -> Program:
         with self._lock:
+            chooser = self._choosers.get((seen.provider, seen.model))
+            if chooser is not None:
+                return chooser(seen)
             programs = self._scripts.get((seen.provider, seen.model))
             if programs is None:
                 return _NO_SCRIPT

@@ -8,9 +8,12 @@ from typing import Any, Final, TypeVar
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from services.dialects.progress import observe
+from services.providers import credentials
 from services.providers.domain.adapter import Adapter
+from services.providers.settings import Account
 from services.runtime.errors import LlmhubError, OperationUnsupported, UpstreamFailed
 from services.runtime.log import get_logger
+from services.runtime.status import from_message, to_message
 
 log = get_logger(__name__)
 
@@ -24,14 +27,16 @@ M = TypeVar("M", pb.GenerateStreamResponse, pb.RelayResponse)
 class GuardedAdapter:
     """Calls the adapter inside; see domain.adapter.Adapter.
 
-    Errors that are none of services.runtime.errors become UPSTREAM_FAILED and are logged with the plug-in's name.
+    Errors that are none of services.runtime.errors become UPSTREAM_FAILED and are logged with the plug-in's name, which
+    is its dialect's; the others lose the account's secrets.
     Stream events are numbered here and their progress is found, where the plug-in leaves that out.
     """
 
-    def __init__(self, inner: Adapter, provider: str, plugin: str) -> None:
+    def __init__(self, inner: Adapter, account: Account) -> None:
         self._inner: Any = inner
-        self._provider = provider
-        self._plugin = plugin
+        self._provider = account.name
+        self._plugin = account.dialect
+        self._erase = credentials.eraser(account)
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
@@ -90,8 +95,8 @@ class GuardedAdapter:
     async def _called(self, call: Callable[[], Awaitable[Any]], kind: type[T]) -> T:
         try:
             answer = await call()
-        except LlmhubError:
-            raise
+        except LlmhubError as error:
+            raise self._scrubbed(error) from None
         except FAILURES as error:
             raise self._logged(error) from None
         if not isinstance(answer, kind):
@@ -105,10 +110,16 @@ class GuardedAdapter:
                     if not isinstance(message, kind):
                         raise self._failure(f"answered with {type(message).__name__}")
                     yield message
-        except LlmhubError:
-            raise
+        except LlmhubError as error:
+            raise self._scrubbed(error) from None
         except FAILURES as error:
             raise self._logged(error) from None
+
+    def _scrubbed(self, error: LlmhubError) -> LlmhubError:
+        """Return the failure without the account's secrets, which a provider may have quoted."""
+        told = to_message(error)
+        credentials.scrub(told, self._erase)
+        return from_message(told)
 
     def _logged(self, error: BaseException) -> LlmhubError:
         log.error("plug-in failed", exc_info=error, dialect=self._plugin, provider=self._provider)
