@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from services.dialects.members import JsonObject, decode_json
 from services.dialects.openai_responses.request_encode import encode_request
 from services.dialects.openai_responses.wire import DIALECT
 
+_MESSAGES: Final[tuple[Literal["tool_choice", "response_format", "reasoning", "options"], ...]] = (
+    "tool_choice",
+    "response_format",
+    "reasoning",
+    "options",
+)
 _REPEATED: Final = frozenset(
     {
         "background",
@@ -40,9 +46,17 @@ def echoed(request: GenerateRequest) -> JsonObject:
     """The members of a caller's request that its response repeats; none of a request in another dialect."""
     if DIALECT not in request.extensions:
         return {}
-    shorter = GenerateRequest()
-    shorter.CopyFrom(request)
-    del shorter.messages[1:]
+    shorter = GenerateRequest(
+        model=request.model,
+        # Instructions are the first message; the conversation is not repeated.
+        messages=request.messages[:1],
+        tools=request.tools,
+        metadata=request.metadata,
+        extensions=request.extensions,
+    )
+    for name in _MESSAGES:
+        if request.HasField(name):
+            getattr(shorter, name).CopyFrom(getattr(request, name))
     return echo_of(decode_json(encode_request(shorter, request.model, stream=False).body))
 
 

@@ -115,6 +115,19 @@ class Frames:
             frame["logprobs"] = []
         return frame
 
+    def expects(self, block: int, kind: str, number: int, item_id: str, *, listed: bool | None) -> bool:
+        """Whether this is the very frame that a piece of a block's text is expected in; if so, it is noted."""
+        output_index = self.places[block][0]
+        if (
+            number != self._sequence + 1
+            or self._types.get(block) != kind
+            or self._ids.get(output_index) != item_id
+            or listed is not (kind == _WITH_LOGPROBS and self._logprobs)
+        ):
+            return False
+        self._sequence = number
+        return True
+
     def note_delta(self, block: int, frame: JsonObject) -> None:
         """Keep what the next frame of a block's text repeats."""
         number = frame.get("sequence_number")

@@ -15,6 +15,7 @@ from services.dialects.members import JsonObject, decode_json, encode_json, requ
 from services.dialects.openai_responses.errors import failure_of, failure_of_response
 from services.dialects.openai_responses.finish import kinds_of, read_finish
 from services.dialects.openai_responses.frames import DELTAS, TERMINAL
+from services.dialects.openai_responses.hot import lone_delta
 from services.dialects.openai_responses.state import MARKS, without_marks
 from services.dialects.openai_responses.usage import framed_usage_text, read_usage, usage_text
 from services.dialects.openai_responses.wire import CALLS
@@ -203,18 +204,24 @@ class Seen:
 class ResponsesRelayTap:
     """Watches one relayed stream; implements services.dialects.codec.RelayTap. Every byte is passed on at once."""
 
-    __slots__ = ("_parser", "_seen")
+    __slots__ = ("_aligned", "_parser", "_seen")
 
     def __init__(self) -> None:
         self._parser = SseParser()
         self._seen = Seen()
+        self._aligned = False
 
     def feed(self, data: bytes) -> Passed:
         """Pass bytes on; progress if they changed it."""
         seen = self._seen
         before = seen.characters
-        for event in self._parser.feed(data):
-            seen.event(event.data)
+        if self._aligned and (lone := lone_delta(data)) is not None:
+            seen.event(lone[1])
+        else:
+            if data:
+                self._aligned = data.endswith(b"\n\n")
+            for event in self._parser.feed(data):
+                seen.event(event.data)
         if seen.news:
             seen.news = False
             return Passed(data, seen.progress(complete=seen.done and seen.failure is None))

@@ -9,13 +9,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmhub.types.v1.generation_pb2 import Finish, FinishReason
-from llmhub.types.v1.stream_pb2 import CandidateFinish, Finished, KeepAlive, Started, StreamEvent
+from llmhub.types.v1.stream_pb2 import BlockDelta, CandidateFinish, Finished, KeepAlive, Started, StreamEvent
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.failure import error_message
 from services.dialects.members import SHAPE, JsonObject, decode_json, json_text
 from services.dialects.openai_responses.errors import failure_of, failure_of_response
 from services.dialects.openai_responses.finish import read_finish
-from services.dialects.openai_responses.frames import DELTAS, LIFECYCLE, TERMINAL, Frames, Key, place_of
+from services.dialects.openai_responses.frames import (
+    CALL,
+    DELTAS,
+    LIFECYCLE,
+    TERMINAL,
+    Frames,
+    Key,
+    place_of,
+)
+from services.dialects.openai_responses.hot import hot_delta, lone_delta
 from services.dialects.openai_responses.stream_items import PART_TEXTS, Items
 from services.dialects.openai_responses.usage import framed_usage_text, read_usage
 from services.dialects.openai_responses.wire import DIALECT, HOLE
@@ -25,6 +34,7 @@ from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProt
 
 WAIT: Final = json_text({SHAPE: {"wait": 1}})
 """Extension of events whose frame is written with the terminal event that follows them."""
+_PADDED: Final = '{"$shape":{"f":{"obfuscation":%s}}}'
 _DELTA_KINDS: Final = {
     "response.output_text.delta": "output_text",
     "response.refusal.delta": "refusal",
@@ -65,15 +75,54 @@ class ResponsesStreamDecoder:
         self._usage: Usage | None = None
         self._failure: LlmhubError | None = None
         self._ended = False
+        self._aligned = False
+        """The bytes so far end with an event."""
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that these bytes complete; raise UpstreamProtocol for what is no such stream."""
         events: list[StreamEvent] = []
+        if self._aligned and not self._ended and (lone := lone_delta(data)) is not None:
+            if self._hot(lone[1], lone[0], events):
+                return events
+            self._event(SseEvent(lone[0].decode("utf-8", "replace"), lone[1]), events)
+            return events
+        if data:
+            self._aligned = data.endswith(b"\n\n")
         for event in self._parser.feed(data):
             if self._ended:
                 break
             self._event(event, events)
         return events
+
+    def _hot(self, payload: bytes, name: bytes, events: list[StreamEvent]) -> bool:
+        """Read a delta that says nothing but its text; false for any other frame."""
+        frame = hot_delta(payload)
+        if frame is None:
+            return False
+        which, index = frame.place
+        block = self._frames.keys.get((frame.output_index, which, index))
+        kind = frame.type
+        if (
+            block is None
+            or DELTAS.get(kind) != which
+            or name != kind.encode()
+            or not self._frames.expects(
+                block, kind, frame.sequence_number, frame.item_id, listed=frame.listed
+            )
+        ):
+            return False
+        text = frame.delta
+        self._frames.said(block, text)
+        self._number += 1
+        delta = (
+            BlockDelta(block=block, arguments=text) if which == CALL else BlockDelta(block=block, text=text)
+        )
+        event = StreamEvent(sequence=self._sequence, frame=self._number, block_delta=delta)
+        self._sequence += 1
+        if frame.obfuscation:
+            event.extensions[DIALECT] = _PADDED % json_text(frame.obfuscation)
+        events.append(event)
+        return True
 
     def close(self) -> list[StreamEvent]:
         """Return the terminal event if there was none: this dialect always says how an answer ended."""

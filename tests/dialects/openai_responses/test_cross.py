@@ -22,7 +22,9 @@ from tests.support.recordings import recordings
 codec = ResponsesCodec()
 OTHERS: Final[dict[str, Any]] = {"openai": OpenAICodec(), "anthropic": AnthropicCodec()}
 FOREIGN: Final = [
-    each for each in recordings("openai.chat", "anthropic.messages") if each.body or each.status == 200
+    each
+    for each in recordings("openai.chat", "anthropic.messages")
+    if (each.body or each.status == 200) and len(each.answer) + len(str(each.body)) < 40_000
 ]
 CALLER = DecodedRequest(GenerateRequest(), stream=True)
 _request = TypeAdapter(ResponseCreateParamsNonStreaming)

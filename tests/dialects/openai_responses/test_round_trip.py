@@ -9,7 +9,7 @@ from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from services.dialects.codec import DecodedRequest
 from services.dialects.openai_responses import ResponsesCodec
 from tests.dialects.openai_responses.traffic import ASKED, COMPACTS, COUNTS, FAILED, STREAMS, WHOLE
-from tests.support.exchanges import Exchange, random_pieces
+from tests.support.exchanges import Exchange, random_pieces, sse_events
 from tests.support.recordings import awkward_cuts, frames, pieces
 
 codec = ResponsesCodec()
@@ -66,6 +66,15 @@ def test_any_split_gives_the_same_events(exchange: Exchange) -> None:
         decoder = codec.stream_decoder()
         events = [event for part in parts for event in decoder.feed(part)]
         assert [*events, *decoder.close()] == expected
+
+
+@pytest.mark.parametrize("exchange", STREAMS, ids=str)
+def test_event_by_event_is_the_same(exchange: Exchange) -> None:
+    """Most deltas come alone, and are read another way than those that do not."""
+    whole, single = codec.stream_decoder(), codec.stream_decoder()
+    expected = [*whole.feed(exchange.answer), *whole.close()]
+    events = [event for piece in sse_events(exchange.answer) for event in single.feed(piece)]
+    assert [*events, *single.close()] == expected
 
 
 @pytest.mark.parametrize("exchange", STREAMS, ids=str)
