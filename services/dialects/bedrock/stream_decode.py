@@ -46,6 +46,7 @@ class BedrockStreamDecoder:
     __slots__ = (
         "_blocks",
         "_calls",
+        "_described",
         "_done",
         "_ended",
         "_frame",
@@ -63,7 +64,7 @@ class BedrockStreamDecoder:
         self._out: list[StreamEvent] = []
         self._sequence = 0
         self._frame = -1
-        self._started = self._ended = self._done = self._calls = False
+        self._started = self._ended = self._described = self._done = self._calls = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that these bytes complete."""
@@ -109,6 +110,7 @@ class BedrockStreamDecoder:
         if not self._dispatch(frame.name, members):
             kept = {"name": frame.name, "payload": msgspec.Raw(frame.payload)}
             self._emit(keep_alive=KeepAlive()).extensions[DIALECT] = json_text({"frame": kept})
+        self._finish()
 
     def _dispatch(self, name: str, members: Members) -> bool:
         if name == "messageStart":
@@ -120,7 +122,7 @@ class BedrockStreamDecoder:
         elif self._ended:
             return False
         elif name == "contentBlockStart":
-            self._block_start(members)
+            return self._block_start(members)
         elif name == "contentBlockDelta":
             self._block_delta(members)
         elif name == "contentBlockStop":
@@ -168,8 +170,12 @@ class BedrockStreamDecoder:
             del members.rest["role"]
         self._emit(started=Started()).extensions[DIALECT] = members.extension() or "{}"
 
-    def _block_start(self, members: Members) -> None:
+    def _block_start(self, members: Members) -> bool:
         index = self._index(members)
+        raw = members.rest.get("start")
+        if type(raw) is msgspec.Raw and not raw_members(raw):
+            # Imitations of Bedrock announce texts in this way.
+            return False
         raw = take_raw(members, "start")
         if raw is None or index in self._blocks:
             raise UpstreamProtocol("the provider sent the start of a block that cannot start")
@@ -177,6 +183,7 @@ class BedrockStreamDecoder:
         self._blocks[index] = block
         self._calls = self._calls or block.kind in {"tool_call", "opaque"}
         self._emit(members, block_start=BlockStart(block=index, part=part))
+        return True
 
     def _open(self, index: int, part: Part) -> Block:
         """Open a block that began with its first delta."""
@@ -256,21 +263,21 @@ class BedrockStreamDecoder:
             self._stop(index, None)
         self._ended = True
         self._emit(members, candidate_finish=CandidateFinish(finish=finish))
-        self._finish()
 
     def _metadata(self, members: Members) -> bool:
         raw = take_raw(members, "usage")
         value = decode_json(raw) if raw is not None else None
+        self._described = True
         if raw is None or type(value) is not dict:
-            raise UpstreamProtocol("the provider sent metadata without usage")
+            return False
         self._usage = read_usage(value, raw_text(raw))
         self._usage.service_tier = take_tier(members)
         self._emit(members, usage=self._usage)
-        self._finish()
         return True
 
     def _finish(self) -> None:
-        if self._ended and self._usage is not None:
+        """The stop and the metadata may come in either order; both have to."""
+        if self._ended and self._described:
             self._done = True
             self._emit(finished=self._finished(complete=True)).extensions[DIALECT] = "{}"
 

@@ -81,7 +81,7 @@ class BlockWriter:
                 blocks.append(block)
             if not part.HasField("cache"):
                 continue
-            if blocks and (block is not None or not part.text):
+            if blocks:
                 blocks.append(write_cache(part.cache, self._losses, f"{where}.cache"))
             else:
                 self._losses.dropped(f"{where}.cache", "there is nothing in front of the cache mark")
