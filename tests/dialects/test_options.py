@@ -10,10 +10,14 @@ from llmhub.types.v1.content_pb2 import Message, Part, Role
 from llmhub.types.v1.generation_pb2 import GenerationOptions
 from services.dialects.anthropic import AnthropicCodec
 from services.dialects.codec import ChatCodec
+from services.dialects.cohere import CohereCodec
+from services.dialects.ollama import OllamaCodec
 from services.dialects.openai import PROFILES, OpenAICodec
 
 CODECS: dict[str, ChatCodec] = {
     "anthropic": AnthropicCodec(),
+    "cohere": CohereCodec(),
+    "ollama": OllamaCodec(),
     **{name: OpenAICodec(profile) for name, profile in PROFILES.items()},
 }
 VALUES = {

@@ -23,6 +23,10 @@ class Profile:
     required_choice: str = "required"
     reasoning_member: str = ""
     """Where reasoning text of another dialect goes back to the model; empty: nowhere."""
+    reasoning_object: bool = False
+    """Reasoning is asked for with an object, as at OpenRouter, and reasoning_effort is not known."""
+    thinking_switch: bool = False
+    """Reasoning is switched on and off with a `thinking` object."""
     effort_for_all: bool = False
     """reasoning_effort may be sent to any model, not only to the families known to take it."""
     top_k: bool = False
@@ -57,7 +61,9 @@ MISTRAL: Final = Profile(
     call_id_length=9,
     stop_sequences=16,
 )
-DEEPSEEK: Final = Profile(name="deepseek", reasoning_member="reasoning_content", stop_sequences=16)
+DEEPSEEK: Final = Profile(
+    name="deepseek", reasoning_member="reasoning_content", thinking_switch=True, stop_sequences=16
+)
 OPENROUTER: Final = Profile(
     name="openrouter",
     effort_for_all=True,
@@ -70,24 +76,91 @@ OPENROUTER: Final = Profile(
 GROQ: Final = Profile(name="groq", max_tokens="max_completion_tokens", reasoning_member="reasoning")
 XAI: Final = Profile(name="xai", max_tokens="max_completion_tokens", reasoning_member="reasoning_content")
 
-PROFILES: Final = {each.name: each for each in (OPENAI, COMPATIBLE, MISTRAL, DEEPSEEK, OPENROUTER, GROQ, XAI)}
+AZURE: Final = Profile(name="azure", max_tokens="max_completion_tokens", metadata=True)
+"""Deployments; their names do not tell the model's family, so the newer limit is the one that all of them take."""
+OLLAMA: Final = Profile(name="ollama", reasoning_member="reasoning", stop_sequences=16)
+"""Refuses reasoning_effort for models that do not think, and passes over top_k."""
+VLLM: Final = Profile(name="vllm", effort_for_all=True, top_k=True, video=True, stop_sequences=16)
+"""Where it takes reasoning back depends on its version, so none is sent."""
+LLAMA_CPP: Final = Profile(
+    name="llama-cpp",
+    effort_for_all=True,
+    reasoning_member="reasoning_content",
+    top_k=True,
+    stop_sequences=16,
+)
+TOGETHER: Final = Profile(name="together", effort_for_all=True, top_k=True, video=True, stop_sequences=16)
+PERPLEXITY: Final = Profile(name="perplexity", effort_for_all=True, top_k=True, stream_usage=False)
+"""Tells usage with every chunk, unasked."""
+CEREBRAS: Final = Profile(
+    name="cerebras",
+    max_tokens="max_completion_tokens",
+    reasoning_member="reasoning",
+)
+HUGGINGFACE: Final = Profile(name="huggingface", effort_for_all=True)
+"""Routes to other servers, so only what all of them take is sent."""
+SNOWFLAKE: Final = Profile(name="snowflake", max_tokens="max_completion_tokens", reasoning_object=True)
+ZAI: Final = Profile(
+    name="zai", effort_for_all=True, reasoning_member="reasoning_content", thinking_switch=True
+)
+
+PROFILES: Final = {
+    each.name: each
+    for each in (
+        OPENAI,
+        COMPATIBLE,
+        AZURE,
+        CEREBRAS,
+        DEEPSEEK,
+        GROQ,
+        HUGGINGFACE,
+        LLAMA_CPP,
+        MISTRAL,
+        OLLAMA,
+        OPENROUTER,
+        PERPLEXITY,
+        SNOWFLAKE,
+        TOGETHER,
+        VLLM,
+        XAI,
+        ZAI,
+    )
+}
 
 _HOSTS: Final = {
     "api.openai.com": OPENAI,
-    "openai.azure.com": OPENAI,
-    "services.ai.azure.com": OPENAI,
-    "api.mistral.ai": MISTRAL,
+    "openai.azure.com": AZURE,
+    "services.ai.azure.com": AZURE,
+    "api.cerebras.ai": CEREBRAS,
     "api.deepseek.com": DEEPSEEK,
-    "openrouter.ai": OPENROUTER,
     "api.groq.com": GROQ,
+    "router.huggingface.co": HUGGINGFACE,
+    "api.mistral.ai": MISTRAL,
+    "ollama.com": OLLAMA,
+    "openrouter.ai": OPENROUTER,
+    "api.perplexity.ai": PERPLEXITY,
+    "snowflakecomputing.com": SNOWFLAKE,
+    "api.together.xyz": TOGETHER,
+    "api.together.ai": TOGETHER,
     "api.x.ai": XAI,
+    "api.z.ai": ZAI,
+    "open.bigmodel.cn": ZAI,
 }
+_OLLAMA_PORT: Final = 11434
 
 
 def profile_for(base_url: str) -> Profile:
-    """The profile of the server at a base URL; COMPATIBLE for servers not known by name."""
-    host = (urlsplit(base_url).hostname or "").lower()
+    """The profile of the server at a base URL; COMPATIBLE for servers not known by name.
+
+    Ollama has no name of its own where it runs at home, but a port.
+    """
+    parts = urlsplit(base_url)
+    host = (parts.hostname or "").lower()
     for known, profile in _HOSTS.items():
         if host == known or host.endswith("." + known):
             return profile
-    return COMPATIBLE
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    return OLLAMA if port == _OLLAMA_PORT else COMPATIBLE

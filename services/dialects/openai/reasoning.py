@@ -47,10 +47,41 @@ def encode_reasoning(request: GenerateRequest, body: JsonObject, target: Target)
     target.losses.foreign(reasoning.extensions, "openai", "reasoning")
     if target.extension.shape:
         _restore(reasoning, body, target.extension)
+    elif target.profile.reasoning_object:
+        _describe(reasoning, body, target)
+    elif target.profile.thinking_switch and reasoning.mode and not reasoning.effort:
+        _switch(reasoning, body, target)
     elif target.profile.takes_effort(target.model):
         _translate(reasoning, body, target)
     elif reasoning.effort or reasoning.mode not in {ReasoningMode.REASONING_MODE_UNSPECIFIED, _DISABLED}:
         target.losses.dropped("reasoning", f"{target.model} is not known to take reasoning_effort")
+
+
+def _describe(reasoning: ReasoningOptions, body: JsonObject, target: Target) -> None:
+    """Write the `reasoning` object, which holds a budget and a switch too."""
+    inner: JsonObject = {}
+    if reasoning.effort:
+        inner["effort"] = reasoning.effort
+    elif reasoning.HasField("budget_tokens"):
+        inner["max_tokens"] = reasoning.budget_tokens
+    elif reasoning.mode:
+        inner["enabled"] = reasoning.mode != _DISABLED
+    if inner:
+        body["reasoning"] = inner
+    _report_display(reasoning, target)
+
+
+def _switch(reasoning: ReasoningOptions, body: JsonObject, target: Target) -> None:
+    """Write the `thinking` switch, which has no amount."""
+    body["thinking"] = {"type": "disabled" if reasoning.mode == _DISABLED else "enabled"}
+    if reasoning.HasField("budget_tokens"):
+        target.losses.dropped("reasoning.budget_tokens", "reasoning has no budget here")
+    _report_display(reasoning, target)
+
+
+def _report_display(reasoning: ReasoningOptions, target: Target) -> None:
+    if reasoning.display:
+        target.losses.dropped("reasoning.display", "what is shown of reasoning cannot be chosen here")
 
 
 def _translate(reasoning: ReasoningOptions, body: JsonObject, target: Target) -> None:
@@ -62,8 +93,7 @@ def _translate(reasoning: ReasoningOptions, body: JsonObject, target: Target) ->
         effort = next((word for most, word in _EFFORTS if reasoning.budget_tokens <= most), "high")
         body["reasoning_effort"] = effort
         target.losses.emulated("reasoning.budget_tokens", f"sent as reasoning_effort {effort}")
-    if reasoning.display:
-        target.losses.dropped("reasoning.display", "what is shown of reasoning cannot be chosen here")
+    _report_display(reasoning, target)
 
 
 def _restore(reasoning: ReasoningOptions, body: JsonObject, extension: Extension) -> None:

@@ -112,7 +112,7 @@ def test_names_that_nobody_knows_are_faults(tmp_path: Path) -> None:
     )
     assert found[0].startswith("/llmhub.yaml:2: providers.a.dialect: should be one of openai, ")
     assert "plug-in" in found[0]
-    assert found[1].startswith("/llmhub.yaml:3: providers.b.profile: should be one of compatible, ")
+    assert found[1].startswith("/llmhub.yaml:3: providers.b.profile: should be one of azure, ")
 
 
 def test_the_router_is_told_what_decides_about_relaying(tmp_path: Path) -> None:
