@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.usage_pb2 import Measure
@@ -16,14 +17,15 @@ from services.providers.tokens.content import Content, content_of, digest
 from services.providers.tokens.estimate import estimate
 from services.providers.tokens.families import Family, family_of
 from services.providers.tokens.lru import Lru
-from services.providers.tokens.vocabulary import Vocabularies
+from services.providers.tokens.vocabulary import Vocabularies, slices
 from services.runtime.errors import LlmhubError, Overloaded
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _KEPT: Final = 4096
 _AT_ONCE: Final = 4000
-"""Characters that are counted in the event loop; more go to the thread."""
+"""Characters or bytes that are counted in the event loop; more go to the thread."""
 _WAITING: Final = 256
 _OBSERVED: Final = 4
 """Observations that may wait; those beyond are not made."""
@@ -68,10 +70,14 @@ class TokenCounter:
 
     async def count(self, request: GenerateRequest, target: Target) -> Counted:
         """Return the input tokens of a request at a target. Raises Overloaded."""
-        key = digest(request, target.provider, target.model)
+        family = target.family
+        large = request.ByteSize() > _AT_ONCE
+        asked = (request, target.provider, target.model)
+        key = await self._aside(digest, *asked) if large else digest(*asked)
         raw = self._kept.get(key)
         if raw is None:
-            raw = await self._count(content_of(request, target.family), target.family)
+            content = await self._aside(content_of, request, family) if large else content_of(request, family)
+            raw = await self._count(content, family)
             self._kept.put(key, raw)
         if raw.measure == Measure.MEASURE_COUNTED:
             return raw
@@ -104,21 +110,25 @@ class TokenCounter:
             self._observing.release()
 
     async def _count(self, content: Content, family: Family) -> Counted:
-        stopped = False
         ready = not family.vocabulary or self._vocabularies.loaded(family.vocabulary)
         if ready and content.size <= _AT_ONCE:
             return _counted(self._guess(content, family, bool))
+        stopped = False
+        try:
+            return _counted(await self._aside(self._guess, content, family, lambda: stopped))
+        finally:
+            stopped = True
+
+    async def _aside(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something in the thread. Raises Overloaded."""
         if self._waiting >= _WAITING:
             raise Overloaded("too many requests are waiting for their tokens to be counted", retry_after=1.0)
         self._waiting += 1
         try:
-            return _counted(
-                await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._guess, content, family, lambda: stopped
-                )
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, partial(do, *args, **kwargs)
             )
         finally:
-            stopped = True
             self._waiting -= 1
 
     def _guess(self, content: Content, family: Family, stop: Callable[[], bool]) -> tuple[float, bool]:
@@ -131,7 +141,7 @@ class TokenCounter:
         for text in content.texts:
             if stop():
                 break
-            texts += estimate(text)
+            texts += sum(map(estimate, slices(text)))
         return texts * family.density + content.fixed, False
 
 
