@@ -25,6 +25,7 @@ from llmhub.types.v1.content_pb2 import (
 from services.dialects.anthropic.read_blocks import Faults, read_blocks
 from services.dialects.anthropic.wire import DIALECT, Block, elements, merge_back, object_keeping
 from services.dialects.anthropic.write_blocks import BlockWriter
+from services.dialects.bounds import MOST_MESSAGES, MOST_PARTS
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json
 from services.runtime.errors import RequestInvalid, Violation
@@ -56,7 +57,10 @@ def read_system(raw: msgspec.Raw, faults: Faults) -> Message | None:
 def read_messages(raw: msgspec.Raw, faults: Faults) -> Iterator[Message]:
     """Read `messages`; raise ValueError unless it is an array of objects."""
     before: Role.ValueType | None = None
-    for index, element in enumerate(elements(raw)):
+    turns = elements(raw)
+    _require(len(turns) <= MOST_MESSAGES, f"must hold at most {MOST_MESSAGES}")
+    room = MOST_PARTS
+    for index, element in enumerate(turns):
         path = f"messages[{index}]"
         members = Members(object_keeping(element, "content"), path, faults)
         role = _ROLES.get(members.text("role") or "")
@@ -70,12 +74,19 @@ def read_messages(raw: msgspec.Raw, faults: Faults) -> Iterator[Message]:
             faults.append(Violation(f"{path}.content", "is required"))
         elif content is not None:
             _content(content, f"{path}.content", members, parts, faults)
+        room -= len(parts)
+        _require(room >= 0, f"must hold at most {MOST_PARTS} blocks")
         if role == ROLE_USER and before == ROLE_USER:
             members.hint(_TURN)
         if role == ROLE_SYSTEM:
             members.hint(_INLINE)
         yield from _turn(role, parts, members)
         before = role
+
+
+def _require(kept: bool, rule: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not kept:
+        raise ValueError(rule)
 
 
 def write_conversation(messages: Sequence[Message], losses: Losses) -> JsonObject:

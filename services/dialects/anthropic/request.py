@@ -30,6 +30,7 @@ from services.dialects.anthropic.wire import (
     take_raw,
     take_word,
 )
+from services.dialects.bounds import MOST_TOOLS, require_bounded
 from services.dialects.codec import DecodedRequest, WireRequest
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, encode_json
@@ -86,6 +87,7 @@ def _decoded(body: bytes, *, needs_max_tokens: bool) -> DecodedRequest:
     faults: list[Violation] = []
     request = GenerateRequest()
     stream = False
+    require_bounded(body)
     try:
         members = Members(object_keeping(body, "system", "messages", "tools"), "", faults)
         _read(members, request, faults)
@@ -158,6 +160,8 @@ def _add_messages(raw: msgspec.Raw, request: GenerateRequest, faults: list[Viola
 
 def _add_tools(raw: msgspec.Raw, members: Members, request: GenerateRequest, faults: list[Violation]) -> None:
     tools = read_tools(raw, faults)
+    if len(tools) > MOST_TOOLS:
+        raise ValueError(f"must hold at most {MOST_TOOLS}")
     if tools:
         request.tools.extend(tools)
     else:

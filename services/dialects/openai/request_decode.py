@@ -8,6 +8,7 @@ import msgspec
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.content_pb2 import Message, Role
+from services.dialects.bounds import MOST_MESSAGES, MOST_PARTS, MOST_TOOLS, require_bounded, too_many
 from services.dialects.codec import DecodedRequest
 from services.dialects.members import JsonObject, Members, decode_json, json_text, request_object
 from services.dialects.openai.messages import take_parts
@@ -24,6 +25,7 @@ _MOST_FAULTS = 32
 
 def decode_request(body: bytes) -> DecodedRequest:
     """Read a body; raise RequestInvalid with a violation for each fault."""
+    require_bounded(body)
     try:
         top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         raws = {name: top.pop(name) for name in _RAW if name in top}
@@ -82,6 +84,8 @@ def _decode_raws(
             faults.append(Violation(name, "must be an array"))
         elif not value:
             members.rest[name] = value
+        elif (fault := too_many(name, len(value), MOST_TOOLS)) is not None:
+            faults.append(fault)
         else:
             decode_tools(msgspec.json.decode(raw, type=list[msgspec.Raw]), name, request, faults)
             if name == "functions":
@@ -93,6 +97,12 @@ def _decode_messages(members: Members, request: GenerateRequest, faults: list[Vi
     if not messages:
         if not any(fault.field == "messages" for fault in faults):
             members.fault("messages", "must be an array that is not empty")
+        return
+    fault = too_many("messages", len(messages), MOST_MESSAGES) or too_many(
+        "messages", _parts(messages), MOST_PARTS
+    )
+    if fault is not None:
+        faults.append(fault)
         return
     called = ""
     for number, value in enumerate(messages):
@@ -116,6 +126,11 @@ def _decode_messages(members: Members, request: GenerateRequest, faults: list[Vi
             called = _decode_turn(value, message, f"call_{number}_") or called
         if value != _PLAIN or (known == Role.ROLE_TOOL and not message.parts[0].tool_result.call_id):
             message.extensions[DIALECT] = json_text(value)
+
+
+def _parts(messages: list[Any]) -> int:
+    contents = (value.get("content") for value in messages if isinstance(value, dict))
+    return sum(len(content) for content in contents if isinstance(content, list))
 
 
 def _decode_turn(value: JsonObject, message: Message, call_prefix: str) -> str:
