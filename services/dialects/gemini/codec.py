@@ -26,13 +26,14 @@ class GeminiCodec:
     """Content, token counts and embeddings; implements ChatCodec, CountCodec and EmbeddingCodec.
 
     `framing` is what streams are written in: SSE where the caller's query has `alt=sse`, else an array.
-    `embedding` is the shape of embeddings that did not come in a shape of this dialect.
+    `embedding` is the shape of every answer with embeddings, which the endpoint decides; None writes them in the
+    shape they came in. Requests keep the shape they came in; those of other dialects take this one.
     """
 
     name = DIALECT
 
     def __init__(
-        self, *, framing: Framing = Framing.SSE, embedding: EmbeddingShape = EmbeddingShape.BATCH
+        self, *, framing: Framing = Framing.SSE, embedding: EmbeddingShape | None = EmbeddingShape.BATCH
     ) -> None:
         self._framing = framing
         self._embedding = embedding

@@ -79,8 +79,9 @@ def decode_embed_request(body: bytes) -> EmbedRequest:
     return request
 
 
-def encode_embed_request(request: EmbedRequest, model: str, shape: EmbeddingShape) -> WireRequest:
-    """Write a request in the shape it came in, else in the given one."""
+def encode_embed_request(request: EmbedRequest, model: str, wanted: EmbeddingShape | None) -> WireRequest:
+    """Write a request in the shape it came in, else in the wanted one."""
+    shape = wanted or EmbeddingShape.BATCH
     extension = Extension(request.extensions, DIALECT)
     own = extension.shape.get(_SHAPE)
     if own in {each.value for each in EmbeddingShape}:
@@ -147,12 +148,15 @@ def decode_embed_response(body: bytes) -> EmbedResponse:
     return response
 
 
-def encode_embed_response(response: EmbedResponse, shape: EmbeddingShape) -> bytes:
-    """Write an answer in the shape it came in, else in the given one."""
+def encode_embed_response(response: EmbedResponse, wanted: EmbeddingShape | None) -> bytes:
+    """Write an answer in the wanted shape, else in the one it came in."""
     extension = Extension(response.extensions, DIALECT)
     own = extension.shape.get(_SHAPE)
-    if own in {each.value for each in EmbeddingShape}:
-        shape = EmbeddingShape(own)
+    came = EmbeddingShape(own) if own in {each.value for each in EmbeddingShape} else None
+    shape = wanted or came or EmbeddingShape.BATCH
+    if came is not shape:
+        # What the other shape says beside the vectors has no place in this one.
+        extension, own = Extension({}, DIALECT), None
     vectors = [_vector(each) for each in response.embeddings]
     body: JsonObject
     match shape:

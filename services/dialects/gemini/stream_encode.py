@@ -43,6 +43,7 @@ class GeminiStreamEncoder:
         "_foreign",
         "_framing",
         "_held",
+        "_hints",
         "_kinds",
         "_made",
         "_model",
@@ -66,6 +67,7 @@ class GeminiStreamEncoder:
         self._kinds: dict[tuple[int, int], bool] = {}
         self._same: JsonObject = {}
         self._held: list[StreamEvent] = []
+        self._hints = Extension({}, DIALECT)
         self._wanted = 0
         self._usage: Usage | None = None
         self._out: list[bytes] = []
@@ -148,8 +150,8 @@ class GeminiStreamEncoder:
         if self._held and self._held[0].frame != event.frame:
             self._flush()
         if not self._held:
-            shape = Extension(event.extensions, DIALECT).shape
-            wanted = shape.get(EVENTS)
+            self._hints = Extension(event.extensions, DIALECT)
+            wanted = self._hints.shape.get(EVENTS)
             self._wanted = wanted if type(wanted) is int else 0
         self._held.append(event)
         if len(self._held) == self._wanted:
@@ -160,7 +162,7 @@ class GeminiStreamEncoder:
         held, self._held = self._held, []
         if not held:
             return
-        extension = Extension(held[0].extensions, DIALECT)
+        extension = self._hints
         if held[0].HasField("started"):
             self._learn(held[0], extension)
         content = _Content(self._kinds)

@@ -153,6 +153,18 @@ def test_vectors_of_openai_are_read_by_the_sdk(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("exchange", [each for each in EMBEDDINGS if each.status == 200], ids=str)
+def test_the_endpoint_decides_the_shape_of_an_answer(exchange: Exchange) -> None:
+    response = codec.decode_embed_response(exchange.answer)
+    values = [list(each.floats.values) for each in response.embeddings]
+    batch = json.loads(codec.encode_embed_response(response))
+    assert [each["values"] for each in batch["embeddings"]] == values
+    assert set(batch) <= {"embeddings", "usageMetadata"}
+    single = json.loads(GeminiCodec(embedding=EmbeddingShape.SINGLE).encode_embed_response(response))
+    assert single["embedding"]["values"] == values[0]
+    assert set(single) <= {"embedding", "usageMetadata"}
+
+
+@pytest.mark.parametrize("exchange", [each for each in EMBEDDINGS if each.status == 200], ids=str)
 def test_vectors_of_gemini_are_openais(exchange: Exchange) -> None:
     response = codec.decode_embed_response(exchange.answer)
     again = openai.decode_embed_response(openai.encode_embed_response(response))

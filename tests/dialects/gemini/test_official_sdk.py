@@ -9,7 +9,13 @@ from google.genai import types
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
 from llmhub.types.v1.content_pb2 import Part
 from llmhub.types.v1.generation_pb2 import FinishReason
-from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR, Usage
+from llmhub.types.v1.usage_pb2 import (
+    MEASURE_VENDOR,
+    USAGE_CLASS_CACHE_READ,
+    USAGE_CLASS_INPUT,
+    USAGE_CLASS_OUTPUT,
+    Usage,
+)
 from services.dialects.fold import fold
 from services.dialects.gemini import Framing, GeminiCodec
 from tests.dialects.gemini.official import counted, embedded, error_of, streamed, whole
@@ -114,6 +120,20 @@ def agree_on_usage(usage: Usage, sdk: types.GenerateContentResponseUsageMetadata
     assert usage.tool_prompt_tokens == (sdk.tool_use_prompt_token_count or 0)
     total = prompt + usage.output_tokens + usage.reasoning_tokens + usage.tool_prompt_tokens
     assert total == usage.provider_total_tokens == sdk.total_token_count
+    agree_on_modalities(usage, sdk)
+
+
+def agree_on_modalities(usage: Usage, sdk: types.GenerateContentResponseUsageMetadata) -> None:
+    """Each split adds up to its class."""
+    told = [
+        (USAGE_CLASS_CACHE_READ, usage.cache_read_tokens, sdk.cache_tokens_details),
+        (USAGE_CLASS_OUTPUT, usage.output_tokens, sdk.candidates_tokens_details),
+        (USAGE_CLASS_INPUT, usage.input_tokens, sdk.prompt_tokens_details),
+    ]
+    for usage_class, tokens, details in told:
+        parts = [each.tokens for each in usage.modalities if each.usage_class == usage_class]
+        if details and sum(each.token_count or 0 for each in details) >= tokens:
+            assert sum(parts) == tokens
 
 
 def agree_on_finish(response: GenerateResponse, sdk: types.Candidate) -> None:

@@ -22,7 +22,7 @@ from tests.support.exchanges import Exchange
 codec = GeminiCodec()
 chat: ChatCodec = codec
 count: CountCodec = codec
-embedding: EmbeddingCodec = codec
+embedding: EmbeddingCodec = GeminiCodec(embedding=None)
 
 WITH_CALL = (
     b'{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f","args":%b}}]},'

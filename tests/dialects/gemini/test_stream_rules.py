@@ -168,6 +168,13 @@ def test_text_is_cited_by_characters_also_when_it_is_closed() -> None:
         assert again(stream)[-1] == ending
 
 
+def test_line_ends_may_be_mixed() -> None:
+    one, two, three = (sse(chunk({"text": text})) for text in "abc")
+    last = sse(chunk({"text": "d"}, finishReason="STOP"))
+    mixed = two.replace(b"\r\n", b"\n") + three
+    assert decoded(one, mixed, last) == decoded(one + two + three + last)
+
+
 def test_early_totals_without_counts_are_no_totals() -> None:
     early = {**chunk({"text": "a"}), "usageMetadata": {"trafficType": "ON_DEMAND"}}
     late = {**chunk({"text": "b"}, finishReason="STOP"), "usageMetadata": TOTALS}
