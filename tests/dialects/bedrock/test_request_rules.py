@@ -153,6 +153,9 @@ def test_tools_that_were_used_are_declared() -> None:
     body, lost = sent(USER + CALL + RESULT)
     (tool,) = body["toolConfig"]["tools"]
     assert (tool["toolSpec"]["name"], lost) == ("f", ["tools"])
+    body, lost = sent(USER + RESULT)
+    (tool,) = body["toolConfig"]["tools"]
+    assert (tool["toolSpec"]["name"], lost) == ("unknown", ["tools"])
 
 
 def test_allowed_tools_free_text_tools_and_foreign_tools() -> None:

@@ -81,6 +81,13 @@ def test_every_frame_of_a_stream(exchange: Recording) -> None:
     assert b"".join(encoder.encode([event]) for event in events) == whole
 
 
+def test_padding_is_not_carried() -> None:
+    """It hides lengths on the wire, and would stand in every delta."""
+    exchange = one("bedrock/034")
+    assert b'"p":"abc' in exchange.answer
+    assert not any('"p"' in event.extensions.get("bedrock", "") for event in decoded([exchange.answer]))
+
+
 @pytest.mark.parametrize("exchange", STREAMS, ids=str)
 def test_any_split_of_a_stream_gives_the_same_events(exchange: Recording) -> None:
     expected = decoded([exchange.answer])
