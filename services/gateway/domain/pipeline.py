@@ -27,6 +27,7 @@ from services.gateway.ports import Budgets, Limiter, Meter, Piece, Providers, Ro
 from services.runtime.clock import Clock
 from services.runtime.errors import LlmhubError, NoTarget, UpstreamFailed, UpstreamProtocol
 from services.runtime.ids import new_id
+from services.runtime.offload import by_size
 from services.runtime.status import from_message, to_message
 
 _BACKSTOP_SECONDS = 1.0
@@ -119,7 +120,8 @@ class Pipeline:
     async def _attempt(self, call: RunningCall, attempt: AttemptState) -> AsyncGenerator[Piece, None]:
         """Make one attempt."""
         ask, target = call.ask, attempt.target
-        payload = ask.payload(target)
+        # Reading a large body must not stop the calls of others.
+        payload = await by_size(ask.input_size, ask.payload, target)
         reservation = await self._budgets.reserve(ask.principal, target, metering.tokens(ask.input_size))
         try:
             await self._intend(call, attempt)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.types.v1.content_pb2 import OpaqueState
 from llmhub.types.v1.error_pb2 import Error, ErrorReason
@@ -19,6 +20,7 @@ from services.providers.domain.model_lists import MODEL_LISTS, model_names
 from services.providers.ports import Platform
 from services.providers.settings import Account
 from services.runtime.errors import LlmhubError, UpstreamFailed, UpstreamProtocol
+from services.runtime.offload import by_size
 from services.runtime.status import to_message
 
 _NO_SUCH_PATH: Final = frozenset({404, 405, 501})
@@ -49,10 +51,10 @@ class DialectAdapter:
 
     async def generate(self, request: pb.GenerateRequest) -> pb.GenerateResponse:
         """Make a call for the whole answer."""
-        wire = self._chat.encode_request(request.request, request.attempt.model, stream=False)
+        wire = await self._encoded(request.request, request.attempt.model, stream=False)
         body = await self._call(wire, request.attempt)
         try:
-            response = self._chat.decode_response(body)
+            response = await by_size(len(body), self._chat.decode_response, body)
         except LlmhubError as error:
             raise self._upstream.scrubbed(to_message(error)) from None
         response.warnings.extend(wire.warnings)
@@ -68,7 +70,7 @@ class DialectAdapter:
     ) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
         """Make a streaming call."""
         attempt = request.attempt
-        wire = self._chat.encode_request(request.request, attempt.model, stream=True)
+        wire = await self._encoded(request.request, attempt.model, stream=True)
         decoder = self._chat.stream_decoder()
         characters = 0
         upstream = self._upstream
@@ -125,6 +127,9 @@ class DialectAdapter:
         response = self._embedding.decode_embed_response(await self._call(wire, request.attempt))
         response.warnings.extend(wire.warnings)
         return pb.EmbedResponse(response=response)
+
+    async def _encoded(self, request: GenerateRequest, model: str, *, stream: bool) -> WireRequest:
+        return await by_size(request.ByteSize(), self._chat.encode_request, request, model, stream=stream)
 
     async def _call(self, wire: WireRequest, attempt: pb.Attempt) -> bytes:
         upstream = self._upstream

@@ -21,6 +21,7 @@ from services.providers.domain.limits import Deadlines
 from services.providers.domain.whole_events import WholeEvents
 from services.providers.ports import Answer
 from services.runtime.errors import OperationUnsupported, UpstreamFailed
+from services.runtime.offload import by_size
 
 _JSON: Final = "application/json"
 _GEMINI: Final = pb.Endpoint.ENDPOINT_GEMINI_GENERATE
@@ -81,7 +82,7 @@ class Relay:
                         yield piece
                 return
             first.data = data = await answer.read()
-            first.progress.CopyFrom(codec.relay_answer(data, endpoint))
+            first.progress.CopyFrom(await by_size(len(data), codec.relay_answer, data, endpoint))
             if first.progress.HasField("error"):
                 self._erase(first)
             yield first

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +36,7 @@ from services.runtime.errors import (
     UpstreamRejected,
     UpstreamUnreachable,
 )
+from services.runtime.offload import LARGE
 from tests.support.fakes_gateway import ask, end, opening, pipeline, refused_relay, relayed, text
 
 PAYLOAD = Generate(GenerateRequest(), stream=True)
@@ -196,6 +199,19 @@ async def test_a_providers_process_that_died_with_the_attempt_is_estimated() -> 
     (finish,) = meter.finishes.values()
     assert finish.outcome == Outcome.OUTCOME_CRASHED
     assert finish.usage == Usage(measure=Measure.MEASURE_ESTIMATED, input_tokens=100, output_tokens=0)
+
+
+@pytest.mark.parametrize(("size", "beside"), [(400, False), (LARGE, True)])
+async def test_a_large_body_is_read_beside_the_loop(size: int, *, beside: bool) -> None:
+    readers: list[int] = []
+
+    def payload(_: object) -> Generate:
+        readers.append(threading.get_ident())
+        return PAYLOAD
+
+    made, _, _ = pipeline({"a": [text("x"), end()]})
+    await collect(made, replace(ask(PAYLOAD), payload=payload, input_size=size))
+    assert (readers[0] != threading.get_ident()) is beside
 
 
 async def test_nothing_is_sent_when_it_cannot_be_recorded() -> None:
