@@ -34,6 +34,16 @@ _BY_PROFILE: Final[dict[tuple[str, str], Kinds]] = {
 }
 """Servers and hosts that differ from the vendor."""
 
+_ALL: Final[Kinds] = frozenset(MediaKind.values())
+_BY_VALUE: Final[dict[str, Kinds]] = {
+    "openai": _ALL,
+    "openai-responses": frozenset({_IMAGE, _DOCUMENT}),
+    "anthropic": frozenset({_IMAGE, _DOCUMENT}),
+    "cohere": frozenset({_IMAGE, _DOCUMENT}),
+    "ollama": frozenset({_IMAGE, _DOCUMENT}),
+}
+"""What a codec has a form for at all: the rest need not be fetched only to be left out. Others have all forms."""
+
 _LOCAL: Final[dict[str, tuple[str, ...]]] = {
     "gemini": (
         "https://generativelanguage.googleapis.com/",
@@ -55,17 +65,20 @@ class Reach:
     """What one target fetches itself."""
 
     kinds: Kinds
+    by_value: Kinds
     local: tuple[str, ...]
 
-    def covers(self, media: Media) -> bool:
-        """Tell whether the target gets at this medium without help."""
-        return media.kind in self.kinds or media.url.startswith(self.local)
+    def lacks(self, media: Media) -> bool:
+        """Tell whether the target needs the content of this medium, which it has as a URL."""
+        if media.kind in self.kinds or media.kind not in self.by_value:
+            return False
+        return not media.url.startswith(self.local)
 
 
 def reach_of(codec: str, profile: str = "") -> Reach:
     """Return what a target fetches, by its codec and its server's profile or the platform that hosts it."""
     kinds = _BY_PROFILE.get((codec, profile), _BY_CODEC.get(codec, _NOTHING))
-    return Reach(kinds, _LOCAL.get(codec, ()))
+    return Reach(kinds, _BY_VALUE.get(codec, _ALL), _LOCAL.get(codec, ()))
 
 
 def out_of_reach(request: GenerateRequest, reach: Reach) -> list[tuple[str, Media]]:
@@ -77,7 +90,7 @@ def out_of_reach(request: GenerateRequest, reach: Reach) -> list[tuple[str, Medi
             if part.HasField("text"):
                 continue
             for path, media in _media(part, f"messages[{number}].parts[{place}]", _DEEPEST):
-                if media.url.lower().startswith(_FETCHABLE) and not reach.covers(media):
+                if media.url.lower().startswith(_FETCHABLE) and reach.lacks(media):
                     found.append((path, media))
     return found
 

@@ -6,8 +6,10 @@ import pytest
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.content_pb2 import Media, MediaKind, MediaParts, Message, Part, ToolResult
+from services.providers.codecs import tongue
 from services.providers.domain.fetching import place_of, type_of
 from services.providers.domain.media import out_of_reach, reach_of
+from services.providers.settings import Account
 from services.runtime.errors import RequestInvalid
 
 IMAGE = MediaKind.MEDIA_KIND_IMAGE
@@ -31,7 +33,7 @@ def medium(url: str, kind: MediaKind.ValueType = IMAGE) -> Part:
         ("openai", "openrouter", DOCUMENT, True),
         ("openai", "ollama", IMAGE, False),
         ("openai-responses", "", DOCUMENT, True),
-        ("openai-responses", "", AUDIO, False),
+        ("openai", "openai", AUDIO, False),
         ("anthropic", "", IMAGE, True),
         ("anthropic", "", DOCUMENT, True),
         ("anthropic", "bedrock", IMAGE, False),
@@ -47,6 +49,26 @@ def test_a_target_is_left_what_it_fetches_itself(
 ) -> None:
     missing = out_of_reach(request(medium("https://a.example/x", kind)), reach_of(codec, profile))
     assert (not missing) is fetches
+
+
+@pytest.mark.parametrize("codec", ["openai-responses", "anthropic", "ollama", "cohere"])
+def test_what_a_dialect_has_no_form_for_is_not_fetched(codec: str) -> None:
+    assert not out_of_reach(request(medium("https://a.example/x", AUDIO)), reach_of(codec))
+
+
+@pytest.mark.parametrize("kind", [IMAGE, DOCUMENT, AUDIO, MediaKind.MEDIA_KIND_VIDEO])
+@pytest.mark.parametrize(
+    "name", ["openai", "openai-responses", "anthropic", "gemini", "bedrock", "cohere", "ollama"]
+)
+def test_the_table_says_what_the_codecs_do(name: str, kind: MediaKind.ValueType) -> None:
+    url = "https://a.example/hidden"
+    profile = "openai" if name == "openai" else ""
+    codec = tongue(name, Account(name="x", dialect=name, profile=profile)).chat
+    wire = codec.encode_request(request(medium(url, kind)), "m", stream=False)
+    sent = url.encode() in wire.body
+    # Gemini is given any URL as a file's: it answers with an error where it does not read it.
+    assert sent is (kind in reach_of(name, profile).kinds or name == "gemini")
+    assert sent or any("parts" in warning.field for warning in wire.warnings)
 
 
 @pytest.mark.parametrize(
