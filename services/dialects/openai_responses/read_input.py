@@ -32,7 +32,7 @@ def read_input(members: Members, request: GenerateRequest, faults: list[Violatio
         hints = Members({})
         hints.hint(INSTRUCTIONS)
         hints.save(message.extensions, DIALECT)
-    elif instructions not in {None, ""} if not isinstance(instructions, list | dict) else True:
+    elif instructions is not None and instructions != "":
         members.fault("instructions", "must be a string")
     value = members.rest.get("input")
     if isinstance(value, str):

@@ -118,6 +118,13 @@ class Seen:
             return
         self.frames += 1
         try:
+            self._read(data)
+        except RecursionError:
+            self.news = True
+            self.failure = UpstreamProtocol("the provider sent an event that nests too deep")
+
+    def _read(self, data: bytes) -> None:
+        try:
             frame = _frame(data)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             fixed = mended(data)
@@ -245,13 +252,16 @@ class ResponsesRelayTap:
 
 def length(value: object) -> int:
     """Characters of all strings in a value, without the names, types and state in its objects."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, list):
-        return sum(length(each) for each in value)
-    if isinstance(value, dict):
-        return sum(length(each) for name, each in value.items() if name not in _NAMES)
-    return 0
+    total, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            total += len(each)
+        elif isinstance(each, list):
+            left.extend(each)
+        elif isinstance(each, dict):
+            left.extend(inner for name, inner in each.items() if name not in _NAMES)
+    return total
 
 
 def _object(data: bytes | msgspec.Raw) -> JsonObject:

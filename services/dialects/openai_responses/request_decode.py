@@ -24,6 +24,18 @@ _MOST_FAULTS: Final = 32
 
 def decode_request(body: bytes) -> DecodedRequest:
     """Read a body; raise RequestInvalid with a violation for each fault."""
+    try:
+        return _decode(body)
+    except RecursionError:
+        raise too_deep() from None
+
+
+def too_deep() -> RequestInvalid:
+    """What is said of a body that nests further than can be read and written."""
+    return RequestInvalid("the body nests too deep", violations=(Violation("", "nests too deep"),))
+
+
+def _decode(body: bytes) -> DecodedRequest:
     value = _object(body)
     faults: list[Violation] = []
     raws = {name: value.pop(name) for name in _RAW if isinstance(value.get(name), msgspec.Raw)}

@@ -9,6 +9,7 @@ from services.dialects.codec import WireRequest
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, encode_json
 from services.dialects.openai_responses.options import write_options
+from services.dialects.openai_responses.request_decode import too_deep
 from services.dialects.openai_responses.text import merge_text, write_text
 from services.dialects.openai_responses.tools import write_choice, write_tools
 from services.dialects.openai_responses.wire import DIALECT, INPUT_TOKENS_PATH, RESPONSES_PATH
@@ -35,6 +36,13 @@ _COUNTED: Final = frozenset(
 
 def encode_request(request: GenerateRequest, model: str, *, stream: bool) -> WireRequest:
     """Write a request; raise ParameterUnsupported when policy says refuse."""
+    try:
+        return _encode(request, model, stream=stream)
+    except RecursionError:
+        raise too_deep() from None
+
+
+def _encode(request: GenerateRequest, model: str, *, stream: bool) -> WireRequest:
     losses = Losses(request.unsupported)
     body, extension = _body(request, model, losses)
     options = extension.members.pop("stream_options", None)

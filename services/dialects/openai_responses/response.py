@@ -94,7 +94,7 @@ def decode_response(body: bytes) -> GenerateResponse:
         raise failure_of_response(value)
     try:
         return read_response(value, usage_text(body))
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise UpstreamProtocol(f"the provider's answer is no response: {error}") from None
 
 
@@ -149,7 +149,10 @@ def read_head(value: JsonObject, response: GenerateResponse) -> None:
 
 def encode_response(response: GenerateResponse) -> bytes:
     """Write an answer, in the shape it had if it came in this dialect; its warnings gain what is lost."""
-    return encode_json(write_response(response))
+    try:
+        return encode_json(write_response(response))
+    except RecursionError:
+        raise UpstreamProtocol("the provider's answer nests too deep") from None
 
 
 def write_response(response: GenerateResponse, echoed: Mapping[str, Any] | None = None) -> JsonObject:

@@ -136,6 +136,12 @@ class ResponsesStreamDecoder:
         return events
 
     def _event(self, event: SseEvent, events: list[StreamEvent]) -> None:
+        try:
+            self._read(event, events)
+        except RecursionError:
+            raise UpstreamProtocol("the provider's stream has a frame that nests too deep") from None
+
+    def _read(self, event: SseEvent, events: list[StreamEvent]) -> None:
         data = event.data
         if data == b"[DONE]":
             # OpenRouter's, behind the terminal event; before it, it ends nothing.

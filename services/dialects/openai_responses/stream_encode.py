@@ -14,6 +14,7 @@ from services.dialects.openai_responses.state import is_own, write_state
 from services.dialects.openai_responses.stream_write import StreamWriter
 from services.dialects.openai_responses.wire import DIALECT, HOLE
 from services.dialects.sse import encode_event
+from services.runtime.errors import UpstreamProtocol
 
 
 class ResponsesStreamEncoder:
@@ -30,6 +31,12 @@ class ResponsesStreamEncoder:
 
     def encode(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the bytes for these events; a frame's events should come in one call."""
+        try:
+            return self._encode(events)
+        except RecursionError:
+            raise UpstreamProtocol("the provider's stream has a frame that nests too deep") from None
+
+    def _encode(self, events: Sequence[StreamEvent]) -> bytes:
         written: list[bytes] = []
         position, count = 0, len(events)
         while position < count:

@@ -9,7 +9,7 @@ import msgspec
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import Tool, ToolChoice, ToolChoiceMode
 from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, Members, decode_json
+from services.dialects.members import Extension, JsonObject, Members, decode_json, json_text
 from services.dialects.openai_responses.wire import DIALECT
 from services.dialects.raw_json import caller_json, elements, is_object, object_keeping, raw_text
 from services.runtime.errors import Violation
@@ -50,7 +50,7 @@ def _read_tool(raw: msgspec.Raw, where: str, tool: Tool, faults: list[Violation]
         del members.rest["type"]
         tool.custom.name = _name(members)
         tool.custom.description = members.word("description") or ""
-        tool.custom.format_json = _take_object(members, "format")
+        tool.custom.format_json = _nested(_take_object(members, "format"), members)
         members.hint("v")
         members.save(tool.extensions, DIALECT)
     else:
@@ -120,20 +120,32 @@ def _write_function(tool: Tool, where: str) -> JsonObject:
 
 def _write_custom(tool: Tool, where: str) -> JsonObject:
     custom = tool.custom
+    extension = Extension(tool.extensions, DIALECT)
     written: JsonObject = {"type": "custom", "name": custom.name}
     if custom.description:
         written["description"] = custom.description
     if custom.format_json:
-        written["format"] = _format(custom.format_json, f"{where}.custom.format_json")
-    return Extension(tool.extensions, DIALECT).merge(written)
+        native = DIALECT in tool.extensions
+        where = f"{where}.custom.format_json"
+        written["format"] = _flat(custom.format_json, where, extension, native=native)
+    return extension.merge(written)
 
 
-def _format(text: str, where: str) -> Any:
-    """A format as it stands here, where a grammar has its members beside its type; chat has them one level down."""
+def _nested(text: str, members: Members) -> str:
+    """A format as the contract has it: a grammar's members one level down, as chat has them, not beside its type."""
+    value = decode_json(text) if text else {}
+    if value.get("type") != "grammar" or "grammar" in value:
+        return text
+    members.hint("flat")
+    return json_text({"type": "grammar", "grammar": {each: value[each] for each in value if each != "type"}})
+
+
+def _flat(text: str, where: str, extension: Extension, *, native: bool) -> Any:
+    """The reverse, unless it stood here in the contract's way."""
     raw = caller_json(text, where)
     value = decode_json(raw)
     grammar = value.get("grammar") if isinstance(value, dict) else None
-    if isinstance(grammar, dict) and "syntax" not in value:
+    if isinstance(grammar, dict) and ("flat" in extension.shape or not native):
         return {"type": "grammar", **grammar}
     return raw
 
@@ -183,15 +195,16 @@ def write_choice(request: GenerateRequest, body: JsonObject, losses: Losses) -> 
     choice = request.tool_choice
     losses.foreign(choice.extensions, DIALECT, "tool_choice")
     extension = Extension(choice.extensions, DIALECT)
+    customs = {tool.custom.name for tool in request.tools if tool.HasField("custom")}
     if choice.HasField("parallel"):
         body["parallel_tool_calls"] = choice.parallel
     if choice.mode in _WORDS:
         body["tool_choice"] = _WORDS[choice.mode]
     elif choice.mode == ToolChoiceMode.TOOL_CHOICE_MODE_NAMED:
-        named = _named(choice.names[0] if choice.names else "", request)
+        named = _named(choice.names[0] if choice.names else "", customs)
         body["tool_choice"] = {**named, **extension.members}
     elif choice.mode == ToolChoiceMode.TOOL_CHOICE_MODE_ALLOWED:
-        tools = [_named(name, request) for name in choice.names]
+        tools = [_named(name, customs) for name in choice.names]
         body["tool_choice"] = {
             "type": "allowed_tools",
             **({} if "modeless" in extension.shape else {"mode": "auto"}),
@@ -200,6 +213,5 @@ def write_choice(request: GenerateRequest, body: JsonObject, losses: Losses) -> 
         }
 
 
-def _named(name: str, request: GenerateRequest) -> JsonObject:
-    custom = any(tool.custom.name == name for tool in request.tools if tool.HasField("custom"))
-    return {"type": "custom" if custom else "function", "name": name}
+def _named(name: str, customs: set[str]) -> JsonObject:
+    return {"type": "custom" if name in customs else "function", "name": name}
