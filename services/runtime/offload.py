@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
-LARGE: Final = 1024 * 1024
+LARGE: Final = 256 * 1024
 """Bytes from which on the way to a thread and back costs nothing beside the work."""
 
 P = ParamSpec("P")
