@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from llmhub.completion.v1.completion_service_pb2 import (
     CountTokensResponse,
@@ -48,7 +49,11 @@ class GeminiCodec:
         return GeminiStreamEncoder(request.request.model, request.request.request_id, self._framing)
 
     def encode_error(self, error: LlmhubError, request_id: str) -> WireAnswer:
-        return errors.encode_error(error, request_id)
+        answer = errors.encode_error(error, request_id)
+        if self._framing is Framing.ARRAY:
+            # Without SSE, a stream that fails before it begins is an array too.
+            return replace(answer, body=b"[%b]" % answer.body)
+        return answer
 
     def encode_request(self, request: GenerateRequest, model: str, *, stream: bool) -> WireRequest:
         return requests.encode_request(request, model, stream=stream)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.genai import errors as sdk_errors
 
-from services.dialects.gemini import GeminiCodec
+from services.dialects.gemini import Framing, GeminiCodec
 from services.runtime import errors
 from services.runtime.errors import BY_REASON, LlmhubError, UpstreamDetail, Violation
 from tests.dialects.gemini.official import error_of
@@ -211,6 +211,15 @@ def test_the_sdk_reads_every_failure(reason: str) -> None:
 def test_statuses(reason: str, status: int, word: str) -> None:
     written = codec.encode_error(BY_REASON[reason]("x"), "")
     assert (written.status, json.loads(written.body)["error"]["status"]) == (status, word)
+
+
+def test_a_stream_that_is_an_array_fails_as_one() -> None:
+    error = errors.RateLimited("slow down", retry_after=2.0)
+    array = GeminiCodec(framing=Framing.ARRAY).encode_error(error, "r1")
+    plain = codec.encode_error(error, "r1")
+    assert json.loads(array.body) == [json.loads(plain.body)]
+    assert (array.status, array.headers) == (plain.status, plain.headers)
+    assert error_of(array.status, dict(array.headers), array.body).message == "slow down"
 
 
 def test_another_vendors_words_are_not_taken_for_googles() -> None:

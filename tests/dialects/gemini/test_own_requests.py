@@ -8,9 +8,11 @@ from google.genai import types
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import TOOL_CHOICE_MODE_NAMED
+from services.dialects.fold import fold
 from services.dialects.gemini import GeminiCodec
 from services.runtime.errors import RequestInvalid
 from tests.dialects.gemini.official import asked
+from tests.dialects.gemini.recorded import decoded
 
 codec = GeminiCodec()
 PNG = b"\x89PNG\r\n\x1a\n0000"
@@ -146,4 +148,34 @@ def test_either_spelling_is_read_and_kept() -> None:
         "text",
         "opaque",
     ]
+    assert written(request) == (body, [])
+
+
+def answer_with_calls(response_id: str) -> bytes:
+    parts = [{"functionCall": {"name": "f", "args": {}}}, {"functionCall": {"name": "f", "args": {}}}]
+    candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP", "index": 0}
+    return json.dumps({"candidates": [candidate], "responseId": response_id}).encode()
+
+
+def test_ids_made_for_calls_tell_answers_apart_and_are_the_same_in_a_stream() -> None:
+    def ids(body: bytes) -> list[str]:
+        return [part.tool_call.id for part in codec.decode_response(body).candidates[0].parts]
+
+    first, second = ids(answer_with_calls("r1")), ids(answer_with_calls("r2"))
+    assert len({*first, *second}) == 4
+    events = decoded(b"data: %b\r\n\r\n" % answer_with_calls("r1"))
+    assert [part.tool_call.id for part in fold(events).candidates[0].parts] == first
+    assert "call_lh" not in codec.encode_response(codec.decode_response(answer_with_calls("r1"))).decode()
+
+
+def test_results_without_ids_answer_the_calls_that_are_still_open() -> None:
+    calls = [{"functionCall": {"name": "f", "id": call_id}} for call_id in ("a", "b", "c")]
+    results = [{"functionResponse": {"name": "f", "id": "a", "response": {}}}] + [
+        {"functionResponse": {"name": "f", "response": {}}} for _ in range(3)
+    ]
+    body = {"contents": [{"role": "model", "parts": calls}, {"role": "user", "parts": results}]}
+    request = read(body)
+    answered = [part.tool_result.call_id for part in request.messages[1].parts]
+    assert answered[:3] == ["a", "b", "c"]
+    assert answered[3] not in {"a", "b", "c"}
     assert written(request) == (body, [])
