@@ -66,6 +66,7 @@ def test_media(media: str, block: dict[str, Any]) -> None:
     "media",
     [
         'kind: MEDIA_KIND_IMAGE url: "https://example.com/a.png"',
+        'kind: MEDIA_KIND_IMAGE url: "data:image/png;base64,e?A=="',
         'kind: MEDIA_KIND_IMAGE url: "data:image/png;base64,?"',
         'kind: MEDIA_KIND_IMAGE file_id: "f"',
         'kind: MEDIA_KIND_IMAGE data: "x" mime_type: "image/tiff"',
