@@ -9,6 +9,7 @@ from llmhub.completion.v1.completion_service_pb2 import GenerateRequest, Unsuppo
 from llmhub.types.v1.content_pb2 import MediaKind, Message, OpaqueState, Part, Role, ToolKind
 from llmhub.types.v1.generation_pb2 import ReasoningMode, ToolChoiceMode, WarningKind
 from services.dialects.codec import WireRequest
+from services.dialects.openai import OpenAICodec
 from services.dialects.openai_responses import ResponsesCodec
 from services.runtime.errors import ParameterUnsupported, RequestInvalid
 
@@ -340,6 +341,24 @@ def test_a_count_leaves_out_what_does_not_count() -> None:
         "reasoning": {"effort": "low"},
     }
     assert codec.decode_count_response(b'{"input_tokens":5}').input_tokens == 5
+
+
+def test_a_request_must_say_something() -> None:
+    for message in (said(Role.ROLE_USER, Part(text="")), said(Role.ROLE_USER)):
+        with pytest.raises(RequestInvalid) as raised:
+            codec.encode_request(asked(message), "m", stream=False)
+        assert [each.field for each in raised.value.violations] == ["messages"]
+    alone = codec.encode_request(asked(said(Role.ROLE_SYSTEM, Part(text="s"))), "m", stream=False)
+    assert body_of(alone)["input"] == [{"type": "message", "role": "system", "content": "s"}]
+
+
+def test_a_grammar_is_chat_s_in_chat() -> None:
+    form = {"type": "grammar", "syntax": "lark", "definition": "x"}
+    body = {"model": "m", "input": "?", "tools": [{"type": "custom", "name": "g", "format": form}]}
+    request = codec.decode_request(json.dumps(body).encode()).request
+    sent = json.loads(OpenAICodec().encode_request(request, "m", stream=False).body)
+    grammar = {"syntax": "lark", "definition": "x"}
+    assert sent["tools"][0]["custom"]["format"] == {"type": "grammar", "grammar": grammar}
 
 
 def test_a_schema_must_be_json() -> None:

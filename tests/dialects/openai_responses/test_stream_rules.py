@@ -124,6 +124,23 @@ def test_what_was_streamed_is_not_taken_back() -> None:
     assert frames(again(data)) == frames(data)
 
 
+def test_half_a_character_is_read_as_a_replacement() -> None:
+    """As the official SDK does."""
+    message = {**MESSAGE, "content": [{"type": "output_text", "text": "a\ud83db", "annotations": []}]}
+    frame = completed(message, usage={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3})
+    whole = json.dumps(frame["response"]).encode()
+    tap = codec.relay_tap(Endpoint.ENDPOINT_OPENAI_RESPONSES, hide_usage=False)
+    tap.feed(stream(CREATED, frame))
+    for response in (codec.decode_response(whole), fold(decode(stream(CREATED, frame)))):
+        assert response.candidates[0].parts[0].text == "a\ufffdb"
+        assert response.usage.output_tokens == 2
+    progress = tap.close().progress
+    assert progress is not None
+    assert progress.complete
+    assert progress.usage.output_tokens == 2
+    assert codec.relay_answer(whole, Endpoint.ENDPOINT_OPENAI_RESPONSES).usage.output_tokens == 2
+
+
 @pytest.mark.parametrize("levels", [150, 400, 700, 900, 950, 990])
 def test_what_nests_too_deep_is_refused_or_passed(levels: int) -> None:
     deep = "[" * levels + "]" * levels
