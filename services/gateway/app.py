@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
@@ -21,13 +22,18 @@ from services.gateway.domain.pipeline import Pipeline, Rules
 from services.gateway.http.app import Door
 from services.gateway.http.catalog import Catalog
 from services.gateway.http.default_model import DefaultModels
-from services.gateway.ports import Authenticator
+from services.gateway.http.responses.call import Keeping
+from services.gateway.http.responses.door import ResponsesDoor
+from services.gateway.ports import Authenticator, Peers, ResponseStore
 from services.gateway.servicers.completion import CompletionServicer
 from services.gateway.servicers.embedding import EmbeddingServicer
 from services.gateway.settings import GatewaySettings
-from services.runtime.clock import SystemClock
+from services.runtime.clock import Clock, SystemClock
 from services.runtime.metrics import OUTBOX_DEPTH
 from services.runtime.service import Channels, Hosted, Registry
+
+if TYPE_CHECKING:
+    from services.gateway.adapters.response_store import SqlResponseStore
 
 _ABORT_SECONDS = 1.0
 """How long calls take at most to end once they were told to."""
@@ -51,6 +57,7 @@ async def build(
         outbox = await stack.enter_async_context(open_outbox(settings.outbox, options))
         stack.callback(OUTBOX_DEPTH.watch(lambda: outbox.stats().depth))
         await stack.enter_async_context(shipping(outbox, channels.to("billing")))
+        opened = await stack.enter_async_context(_responses(settings, clock))
         router = await stack.enter_async_context(StubRouter(channels.to("router")))
         pipeline = Pipeline(
             router=router,
@@ -60,19 +67,15 @@ async def build(
             budgets=OpenBudgets(),
             calls=calls,
             clock=clock,
-            rules=Rules(
-                max_attempts=settings.max_attempts,
-                commit_buffer_bytes=settings.commit_buffer_bytes,
-                drain_seconds=settings.drain_seconds,
-                max_draining=settings.max_draining,
-            ),
+            rules=_rules(settings),
         )
-        door = Door(
+        door = _door(
+            settings,
             pipeline,
             authenticator,
-            Catalog(channels.to("router")),
-            DefaultModels(channels.to("router")),
-            max_body_bytes=settings.max_body_bytes,
+            channels.to("router"),
+            StubPeers(peers),
+            Keeping(opened, clock, settings.kept_responses_days, settings.max_body_bytes),
             ready=lambda: outbox.ready and authenticator.ready() and not calls.leaving,
         )
 
@@ -96,3 +99,49 @@ async def build(
 
         stack.push_async_callback(settle)
         yield Hosted(register=register, drain=drain, leave=calls.leave, http=door)
+
+
+def _rules(settings: GatewaySettings) -> Rules:
+    return Rules(
+        max_attempts=settings.max_attempts,
+        commit_buffer_bytes=settings.commit_buffer_bytes,
+        drain_seconds=settings.drain_seconds,
+        max_draining=settings.max_draining,
+    )
+
+
+def _door(
+    settings: GatewaySettings,
+    pipeline: Pipeline,
+    authenticator: Authenticator,
+    router: grpc.aio.Channel,
+    peers: Peers,
+    keeping: Keeping,
+    *,
+    ready: Callable[[], bool],
+) -> Door:
+    defaults, limit = DefaultModels(router), settings.max_body_bytes
+    responses = ResponsesDoor(pipeline, defaults, peers, keeping, max_body_bytes=limit)
+    catalog = Catalog(router)
+    return Door(pipeline, authenticator, catalog, defaults, responses, max_body_bytes=limit, ready=ready)
+
+
+@asynccontextmanager
+async def _responses(
+    settings: GatewaySettings, clock: Clock
+) -> AsyncGenerator[Callable[[], ResponseStore], None]:
+    """Offer the store of responses; opened with the first, because SQLAlchemy is 15 MB that most never need."""
+    made: list[SqlResponseStore] = []
+
+    def opened() -> ResponseStore:
+        if not made:
+            from services.gateway.adapters.response_store import SqlResponseStore  # noqa: PLC0415
+
+            made.append(SqlResponseStore(settings.responses_url, clock))
+        return made[0]
+
+    try:
+        yield opened
+    finally:
+        for store in made:
+            await store.close()

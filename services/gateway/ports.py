@@ -13,6 +13,7 @@ from llmhub.completion.v1.completion_service_pb2 import (
 from llmhub.provider.v1.provider_service_pb2 import GenerateStreamResponse, RelayResponse, TimeLimits
 from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest, Target
 from llmhub.usage.v1.metering_service_pb2 import Finish, Intent, ProgressMark
+from services.gateway.domain.kept import KeptResponse
 from services.gateway.domain.payload import Payload, Whole
 from services.runtime.context import Principal
 
@@ -65,6 +66,30 @@ class Peers(Protocol):
         self, request: GetDecisionRequest, metadata: Sequence[tuple[str, str | bytes]]
     ) -> GetDecisionResponse:
         """Return the decision from whoever has it. Raises RequestNotFound."""
+        ...
+
+
+class ResponseStore(Protocol):
+    """Keeps responses, each for one key. Raises StorageUnavailable when it cannot."""
+
+    async def save(self, kept: KeptResponse) -> None:
+        """Keep a response, in place of what was kept under its id."""
+        ...
+
+    async def settle(self, kept: KeptResponse) -> bool:
+        """Keep the end of a response that ran in the background. False: it has ended already, or was deleted."""
+        ...
+
+    async def get(self, key_id: str, response_id: str) -> KeptResponse | None:
+        """Return a response of this key that has not expired."""
+        ...
+
+    async def chain(self, key_id: str, response_id: str, most_bytes: int) -> list[KeptResponse]:
+        """Return a response and those before it, oldest first; empty if one is not there. Raises RequestTooLarge."""
+        ...
+
+    async def delete(self, key_id: str, response_id: str) -> bool:
+        """Forget a response. False: there was none."""
         ...
 
 

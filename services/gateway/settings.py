@@ -27,5 +27,9 @@ class GatewaySettings(BaseModel):
     drain_seconds: float = Field(30.0, ge=0, le=3600)
     """How long an answer is read on after its caller left, where the provider bills it anyway."""
     max_draining: int = Field(1000, ge=0)
+    responses_url: str
+    """The database of kept responses, one for all gateways of the installation."""
+    kept_responses_days: float = Field(30.0, ge=0, le=3650)
+    """How long a response of the Responses API can be asked about; 0: none is kept."""
     peers: tuple[str, ...] = ()
     """gRPC addresses of the other gateway processes of this mesh, for Cancel and GetDecision."""

@@ -77,6 +77,7 @@ class Gateway(Section):
     commit_buffer_bytes: int = Field(1024 * 1024, ge=0)
     drain_seconds: float = Field(30.0, ge=0, le=3600)
     max_draining: int = Field(1000, ge=0)
+    kept_responses_days: float = Field(30.0, ge=0, le=3650)
 
 
 class Fetch(Section):

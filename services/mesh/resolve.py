@@ -116,6 +116,7 @@ def gateway_settings(config: Config, places: Places, process: Process) -> Gatewa
     outbox.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return GatewaySettings(
         outbox=outbox,
+        responses_url=config.database or f"sqlite:///{places.data / 'responses.db'}",
         max_body_bytes=config.edge.max_body_bytes,
         peers=process.peers,
         **config.gateway.model_dump(),

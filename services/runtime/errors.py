@@ -288,6 +288,13 @@ class RequestNotFound(LlmhubError):
     reason = "REQUEST_NOT_FOUND"
 
 
+class ResponseNotFound(LlmhubError):
+    """No response with this id is kept for this key."""
+
+    kind = Kind.MISSING
+    reason = "RESPONSE_NOT_FOUND"
+
+
 class RequestIdConflict(LlmhubError):
     """A running call has this request id already."""
 

@@ -23,6 +23,9 @@ COMPATIBLE: Final = (
 )
 """Providers of recordings that speak the openai dialect."""
 
+WITH_RESPONSES: Final = frozenset({"openai", "azure_openai", "bedrock", "deepseek", "openrouter", "xai"})
+"""Those of them whose recordings show the Responses API."""
+
 BRIEF: Final = {"first_token": 0.6, "inter_token": 0.6, "total": 2.0}
 """Time limits of the providers whose names begin with `brief-`, in seconds."""
 
@@ -56,7 +59,11 @@ def brief_pair(number: int) -> tuple[str, str, str]:
 
 def configuration(replay: Replay, *, closed_port: int, origins: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the file's content."""
-    providers = {name: provider(replay, name, "openai") for name in COMPATIBLE}
+    providers = {
+        name: provider(replay, name, "openai", responses=name in WITH_RESPONSES) for name in COMPATIBLE
+    }
+    # By its address nobody would know it.
+    providers["openai"]["profile"] = "openai"
     providers["anthropic"] = provider(replay, "anthropic", "anthropic")
     providers["gemini"] = provider(replay, "gemini", "gemini")
     for dialect in ("openai", "anthropic"):

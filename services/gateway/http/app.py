@@ -18,6 +18,7 @@ from services.gateway.http.default_model import DefaultModels
 from services.gateway.http.exchange import Exchange
 from services.gateway.http.gemini import wants_array
 from services.gateway.http.keys import token_of
+from services.gateway.http.responses.door import ResponsesDoor
 from services.gateway.http.routing import dialect_of, find, is_list
 from services.gateway.http.vendor import Caller, VendorCall
 from services.gateway.ports import Authenticator
@@ -42,6 +43,7 @@ class Door:
         authenticator: Authenticator,
         catalog: Catalog,
         defaults: DefaultModels,
+        responses: ResponsesDoor,
         *,
         max_body_bytes: int,
         ready: Callable[[], bool],
@@ -50,6 +52,7 @@ class Door:
         self._authenticator = authenticator
         self._catalog = catalog
         self._defaults = defaults
+        self._responses = responses
         self._max_body_bytes = max_body_bytes
         self._ready = ready
 
@@ -84,6 +87,9 @@ class Door:
         if method in {"GET", "HEAD"} and (path == "/" or path.startswith("/health")):
             await self._health(exchange, path)
             return
+        if allow := self._responses.verbs(path):
+            await self._respond(exchange, allow, request_id)
+            return
         found = find(path, exchange.query)
         if found is not None and method == "POST":
             token = token_of(exchange.headers, exchange.query)
@@ -102,6 +108,17 @@ class Door:
             return
         allow = "POST" if found is not None else "GET, HEAD" if listed else ""
         await _refuse_route(exchange, allow, request_id)
+
+    async def _respond(self, exchange: Exchange, allow: str, request_id: str) -> None:
+        """Serve the Responses API."""
+        if exchange.method not in allow.split(", "):
+            await _refuse_route(exchange, allow, request_id)
+            return
+        token = token_of(exchange.headers, exchange.query)
+        principal = await self._authenticator.authenticate(token)
+        require(principal, Scope.SCOPE_INFERENCE)
+        ambient.principal.set(principal)
+        await self._responses.serve(exchange, Caller(principal, token, request_id))
 
     async def _health(self, exchange: Exchange, path: str) -> None:
         """Answer the probes: live while the process runs, ready while it takes calls."""

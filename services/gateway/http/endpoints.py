@@ -155,27 +155,27 @@ def expect(answer: WholeAnswer, kind: type[Answer]) -> Answer:
     return answer
 
 
-_OPENAI_HEADERS: Final = frozenset({"openai-beta", "idempotency-key"})
-_FORM_HEADERS: Final = _OPENAI_HEADERS | {"content-type"}
+OPENAI_HEADERS: Final = frozenset({"openai-beta", "idempotency-key"})
+_FORM_HEADERS: Final = OPENAI_HEADERS | {"content-type"}
 _ANTHROPIC_HEADERS: Final = frozenset({"anthropic-version", "anthropic-beta"})
 
 ENDPOINTS: Final[Mapping[str, VendorEndpoint]] = {
-    "/v1/chat/completions": generation(OPENAI, Endpoint.ENDPOINT_OPENAI_CHAT, _OPENAI_HEADERS),
-    "/v1/embeddings": embedding(OPENAI, OPENAI, Endpoint.ENDPOINT_OPENAI_EMBEDDINGS, _OPENAI_HEADERS),
+    "/v1/chat/completions": generation(OPENAI, Endpoint.ENDPOINT_OPENAI_CHAT, OPENAI_HEADERS),
+    "/v1/embeddings": embedding(OPENAI, OPENAI, Endpoint.ENDPOINT_OPENAI_EMBEDDINGS, OPENAI_HEADERS),
     "/v1/moderations": VendorEndpoint(
         OPENAI,
         Endpoint.ENDPOINT_OPENAI_MODERATIONS,
         "moderate",
         Operation.OPERATION_MODERATE,
-        _OPENAI_HEADERS,
+        OPENAI_HEADERS,
         in_body_if_named,
         default_model="omni-moderation-latest",
     ),
     "/v1/images/generations": VendorEndpoint(
-        OPENAI, Endpoint.ENDPOINT_OPENAI_IMAGES, "image", Operation.OPERATION_IMAGE, _OPENAI_HEADERS
+        OPENAI, Endpoint.ENDPOINT_OPENAI_IMAGES, "image", Operation.OPERATION_IMAGE, OPENAI_HEADERS
     ),
     "/v1/audio/speech": VendorEndpoint(
-        OPENAI, Endpoint.ENDPOINT_OPENAI_SPEECH, "speech", Operation.OPERATION_SPEECH, _OPENAI_HEADERS
+        OPENAI, Endpoint.ENDPOINT_OPENAI_SPEECH, "speech", Operation.OPERATION_SPEECH, OPENAI_HEADERS
     ),
     "/v1/audio/transcriptions": VendorEndpoint(
         OPENAI,
@@ -186,7 +186,7 @@ ENDPOINTS: Final[Mapping[str, VendorEndpoint]] = {
         in_form,
     ),
     "/v1/rerank": VendorEndpoint(
-        OPENAI, Endpoint.ENDPOINT_RERANK, "rerank", Operation.OPERATION_RERANK, _OPENAI_HEADERS
+        OPENAI, Endpoint.ENDPOINT_RERANK, "rerank", Operation.OPERATION_RERANK, OPENAI_HEADERS
     ),
     "/v1/messages": generation(ANTHROPIC, Endpoint.ENDPOINT_ANTHROPIC_MESSAGES, _ANTHROPIC_HEADERS),
     "/v1/messages/count_tokens": counting(

@@ -28,6 +28,7 @@ class Exchange:
         }
         self.started = False
         self.left = False
+        self._body: bytes | None = None
         self._receive = receive
         self._send = send
         self._watch: asyncio.Task[None] | None = None
@@ -35,6 +36,8 @@ class Exchange:
 
     async def body(self, limit: int) -> bytes:
         """Return the request's body. Raises RequestTooLarge above `limit` bytes."""
+        if self._body is not None:
+            return self._body
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -50,6 +53,11 @@ class Exchange:
             pieces.append(piece)
             if not message.get("more_body", False):
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_already(self, body: bytes) -> Exchange:
+        """Let the next reader of the body have what was read of it."""
+        self._body = body
+        return self
 
     def watch(self) -> None:
         """From now on cancel the current task when the caller hangs up."""

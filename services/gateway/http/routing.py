@@ -21,6 +21,7 @@ from services.gateway.http.endpoints import (
 )
 from services.gateway.http.exchange import Exchange
 from services.gateway.http.question import in_path, in_path_streamed
+from services.gateway.http.responses.endpoints import RESPONSES, ROOT
 
 GEMINI: Final = GeminiCodec()
 _ONE: Final = GeminiCodec(embedding=EmbeddingShape.SINGLE)
@@ -75,6 +76,8 @@ def dialect_of(exchange: Exchange) -> ChatCodec:
     path = exchange.path
     if path.startswith("/v1/messages"):
         return ANTHROPIC
+    if path == ROOT or path.startswith(f"{ROOT}/"):
+        return RESPONSES
     if gemini.speaks(path, exchange.headers, exchange.query):
         return GEMINI
     return ANTHROPIC if is_list(path) and "anthropic-version" in exchange.headers else OPENAI

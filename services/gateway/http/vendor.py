@@ -16,7 +16,7 @@ from llmhub.types.v1.generation_pb2 import WarningKind
 from llmhub.types.v1.stream_pb2 import Finished, StreamEvent
 from services.dialects.codec import DecodedRequest, StreamEncoder
 from services.gateway.domain.call import Ask
-from services.gateway.domain.payload import Payload, Relay, Whole
+from services.gateway.domain.payload import Payload, Relay, Whole, WholeAnswer
 from services.gateway.domain.pipeline import Pipeline
 from services.gateway.http import ids
 from services.gateway.http.default_model import DefaultModels
@@ -68,6 +68,7 @@ class VendorCall:
         exchange = self._exchange
         body = await exchange.body(max_body_bytes)
         question = self._endpoint.read(Asked(body, exchange.headers.get("content-type", ""), self._model))
+        await self._prepare(body)
         if not question.model:
             model = await defaults.resolve(self._endpoint, self._caller.principal, self._caller.token)
             question = replace(question, model=model)
@@ -86,6 +87,9 @@ class VendorCall:
         finally:
             exchange.unwatch()
 
+    async def _prepare(self, body: bytes) -> None:
+        """Find out what the call needs besides its body. Raises LlmhubError."""
+
     def _call(self, body: bytes, question: Question) -> Ask:
         endpoint, headers = self._endpoint, self._exchange.headers
         request_id = self._caller.request_id
@@ -99,7 +103,7 @@ class VendorCall:
         decoded = self._decoded = Decoded(endpoint, body, request_id, question)
 
         def payload(target: Target) -> Payload:
-            return relay if endpoint.endpoint in target.relays else decoded.payload(target)
+            return self._payload(target, relay, decoded)
 
         seconds = grpc_timeout(headers.get("grpc-timeout"))
         # The bytes of a recording say nothing about tokens.
@@ -116,6 +120,10 @@ class VendorCall:
             deadline=None if seconds is None else asyncio.get_running_loop().time() + seconds,
         )
 
+    def _payload(self, target: Target, relay: Relay, decoded: Decoded) -> Payload:
+        """Return the form of the call that a target takes."""
+        return relay if self._endpoint.endpoint in target.relays else decoded.payload(target)
+
     async def _write(self, piece: Piece) -> None:
         exchange = self._exchange
         match piece:
@@ -124,7 +132,7 @@ class VendorCall:
                     headers = {**piece.head.headers, **self._attribution(())}
                     self._can_tell = headers.get("content-type", "").startswith(_EVENTS)
                     await exchange.start(piece.head.status, headers)
-                await exchange.write(piece.data)
+                await self._pass(piece.data)
             case GenerateStreamResponse():
                 if self._encoder is None:
                     warnings = piece.events[0].started.warnings if piece.events else ()
@@ -132,15 +140,23 @@ class VendorCall:
                     self._can_tell = True
                     await exchange.start(200, {**headers, **self._attribution(warnings)})
                     self._encoder = self._endpoint.codec.stream_encoder(self._request())
-                await exchange.write(self._encoder.encode(piece.events))
+                await self._pass(self._encoder.encode(piece.events))
             case Whole(answer=answer):
-                if self._endpoint.encode is None:
-                    message = "a translated answer to a call that was to be relayed"
-                    raise TypeError(message)
-                body = self._endpoint.encode(answer)
+                body = self._encode(answer)
                 headers = {"content-type": "application/json", **self._attribution(answer.warnings)}
                 await exchange.start(200, {**headers, "content-length": str(len(body))})
-                await exchange.write(body)
+                await self._pass(body)
+
+    async def _pass(self, data: bytes) -> None:
+        """Send a piece of the answer's body."""
+        await self._exchange.write(data)
+
+    def _encode(self, answer: WholeAnswer) -> bytes:
+        """Write a whole answer in the caller's dialect."""
+        if self._endpoint.encode is None:
+            message = "a translated answer to a call that was to be relayed"
+            raise TypeError(message)
+        return self._endpoint.encode(answer)
 
     def _request(self) -> DecodedRequest:
         if self._decoded is None:

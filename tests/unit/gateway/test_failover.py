@@ -31,6 +31,7 @@ ANOTHER_TARGET: Final = {
     "REQUEST_ID_CONFLICT": False,
     "REQUEST_INVALID": False,
     "REQUEST_NOT_FOUND": False,
+    "RESPONSE_NOT_FOUND": False,
     "REQUEST_TOO_LARGE": False,
     "UPSTREAM_REJECTED": False,
     # The caller may not, or not now.

@@ -105,6 +105,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A defect of llmhub. The log has more under the request id."""
     ERROR_REASON_CONTENT_FILTERED: _ErrorReason.ValueType  # 39
     """The provider's content filter refused the prompt. {"provider": "azure"}"""
+    ERROR_REASON_RESPONSE_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """No response with this id is kept for this key: never, not any more, or for another key. {"response_id": "…"}"""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the machine-readable cause in google.rpc.ErrorInfo.reason (without the prefix; domain "llmhub"). May grow."""
@@ -188,6 +190,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 38
 """A defect of llmhub. The log has more under the request id."""
 ERROR_REASON_CONTENT_FILTERED: ErrorReason.ValueType  # 39
 """The provider's content filter refused the prompt. {"provider": "azure"}"""
+ERROR_REASON_RESPONSE_NOT_FOUND: ErrorReason.ValueType  # 40
+"""No response with this id is kept for this key: never, not any more, or for another key. {"response_id": "…"}"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -275,6 +275,11 @@ class ErrorReason(betterproto2.Enum):
     The provider's content filter refused the prompt. {"provider": "azure"}
     """
 
+    RESPONSE_NOT_FOUND = 40
+    """
+    No response with this id is kept for this key: never, not any more, or for another key. {"response_id": "…"}
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -318,6 +323,7 @@ class ErrorReason(betterproto2.Enum):
             37: "ERROR_REASON_SERVICE_UNAVAILABLE",
             38: "ERROR_REASON_INTERNAL",
             39: "ERROR_REASON_CONTENT_FILTERED",
+            40: "ERROR_REASON_RESPONSE_NOT_FOUND",
         }
 
     @classmethod
@@ -363,6 +369,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_SERVICE_UNAVAILABLE": 37,
             "ERROR_REASON_INTERNAL": 38,
             "ERROR_REASON_CONTENT_FILTERED": 39,
+            "ERROR_REASON_RESPONSE_NOT_FOUND": 40,
         }
 
 
