@@ -5,17 +5,31 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR, Usage
-from services.dialects.members import JsonObject
+from services.dialects.members import JsonObject, decode_json
 
 _INT64: Final = 1 << 63
+_BESIDE: Final = ("compaction", "advisor_message")
+"""Kinds of iterations that the sums leave out; those of the messages themselves are in them."""
 
 
 def read_usage(value: JsonObject, text: str) -> Usage:
     """Read a usage object into disjoint classes; `text` is the object to the letter.
 
-    `iterations` (compaction, advisors) are not added up: they stay in the text.
+    Its sums leave out what compaction and advisors used, which Anthropic charges all the same: it is added here.
     """
     usage = Usage(measure=MEASURE_VENDOR, provider_json=text)
+    _read_tokens(value, usage)
+    for name, calls in _object(value.get("server_tool_use")).items():
+        if (counted := _count(calls)) is not None:
+            usage.server_tool_calls[name] = counted
+    if type(tier := value.get("service_tier")) is str:
+        usage.service_tier = tier
+    if type(iterations := value.get("iterations")) is list:
+        _add_iterations(iterations, usage)
+    return usage
+
+
+def _read_tokens(value: JsonObject, usage: Usage) -> None:
     if (tokens := _count(value.get("input_tokens"))) is not None:
         usage.input_tokens = tokens
     if (tokens := _count(value.get("cache_read_input_tokens"))) is not None:
@@ -27,12 +41,18 @@ def read_usage(value: JsonObject, text: str) -> Usage:
             thinking = min(thinking, tokens)
             usage.reasoning_tokens = thinking
         usage.output_tokens = tokens - (thinking or 0)
-    for name, calls in _object(value.get("server_tool_use")).items():
-        if (counted := _count(calls)) is not None:
-            usage.server_tool_calls[name] = counted
-    if type(tier := value.get("service_tier")) is str:
-        usage.service_tier = tier
-    return usage
+
+
+def _add_iterations(iterations: list[Any], usage: Usage) -> None:
+    for iteration in iterations:
+        if type(iteration) is not dict or iteration.get("type") not in _BESIDE:
+            continue
+        beside = Usage()
+        _read_tokens(iteration, beside)
+        for field, tokens in beside.ListFields():
+            total = getattr(usage, field.name) + tokens
+            if tokens and total < _INT64:
+                setattr(usage, field.name, total)
 
 
 def merge_usage(before: JsonObject, update: JsonObject) -> JsonObject:
@@ -42,6 +62,8 @@ def merge_usage(before: JsonObject, update: JsonObject) -> JsonObject:
 
 def write_usage(usage: Usage) -> JsonObject:
     """Write a usage object; classes that are not known are left out, or 0 where clients demand a number."""
+    if '"iterations"' in usage.provider_json and (own := _own(usage)) is not None:
+        return own
     written: JsonObject = {"input_tokens": usage.input_tokens + usage.tool_prompt_tokens}
     by_life = usage.HasField("cache_write_5m_tokens") or usage.HasField("cache_write_1h_tokens")
     if by_life or usage.HasField("cache_write_tokens"):
@@ -63,6 +85,19 @@ def write_usage(usage: Usage) -> JsonObject:
     if searches or fetches:
         written["server_tool_use"] = {"web_search_requests": searches, "web_fetch_requests": fetches}
     return written
+
+
+def _own(usage: Usage) -> JsonObject | None:
+    """The provider's own object, if it is Anthropic's: its sums are not those of the classes."""
+    try:
+        value = decode_json(usage.provider_json)
+    except ValueError:
+        return None
+    if type(value) is not dict or "input_tokens" not in value:
+        return None
+    again = read_usage(value, usage.provider_json)
+    again.service_tier = usage.service_tier
+    return value if again == usage else None
 
 
 def _read_cache_writes(value: JsonObject, usage: Usage) -> None:

@@ -105,9 +105,13 @@ def citation_by_sdk(each: dict[str, Any]) -> tuple[Any, ...]:
 
 def agree_on_usage(usage: Usage, sdk: BetaUsage) -> None:
     assert usage.measure == MEASURE_VENDOR
-    assert usage.input_tokens == sdk.input_tokens
-    assert usage.output_tokens + usage.reasoning_tokens == sdk.output_tokens
-    assert usage.cache_read_tokens == (sdk.cache_read_input_tokens or 0)
+    # Charged, and not in the sums.
+    beside = [each for each in sdk.iterations or [] if each.type in {"compaction", "advisor_message"}]
+    assert usage.input_tokens == sdk.input_tokens + sum(each.input_tokens for each in beside)
+    output = sdk.output_tokens + sum(each.output_tokens for each in beside)
+    assert usage.output_tokens + usage.reasoning_tokens == output
+    read = sum(each.cache_read_input_tokens for each in beside)
+    assert usage.cache_read_tokens == (sdk.cache_read_input_tokens or 0) + read
     written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens + usage.cache_write_tokens
     assert written == (sdk.cache_creation_input_tokens or 0)
     assert usage.HasField("cache_read_tokens") == (sdk.cache_read_input_tokens is not None)
