@@ -39,3 +39,12 @@ def test_a_broken_stream_passes_but_does_not_count_as_whole() -> None:
 def test_a_whole_answer() -> None:
     whole = codec.relay_answer(one("bedrock/001").answer, ENDPOINT_UNSPECIFIED)
     assert (whole.complete, whole.content, whole.usage.input_tokens) == (True, True, 433)
+
+
+def test_what_follows_the_end_of_a_stream_is_not_overlooked() -> None:
+    tap = codec.relay_tap(ENDPOINT_UNSPECIFIED, hide_usage=False)
+    tap.feed(one("bedrock/034").answer)
+    tap.feed(b"x" * 100)
+    progress = tap.close().progress
+    assert progress is not None
+    assert (progress.complete, progress.HasField("error")) == (False, True)
