@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -80,11 +81,9 @@ class OllamaStreamDecoder:
         """Return the terminal event if there was none; a last line without a line end counts if it is whole."""
         rest = b"" if self._ended else self._parser.close()
         if rest:
-            try:
+            # What cannot be read is a line that was cut.
+            with contextlib.suppress(UpstreamProtocol):
                 self._line(rest)
-            except UpstreamProtocol:
-                # A line that was cut.
-                self._out.clear()
         if not self._ended:
             self._frame += 1
             self._fail(self._cut(), None)

@@ -9,7 +9,7 @@ from google.protobuf.json_format import ParseDict
 from llmhub.completion.v1.completion_service_pb2 import UNSUPPORTED_POLICY_REFUSE, GenerateRequest
 from services.dialects.cohere import CohereCodec
 from services.runtime.errors import ParameterUnsupported, RequestInvalid
-from tests.dialects.cohere.cases import PNG
+from tests.dialects.cohere.cases import ANSWERS, PNG
 
 codec = CohereCodec()
 ASK: dict[str, Any] = {"role": "ROLE_USER", "parts": [{"text": "Hi"}]}
@@ -138,6 +138,10 @@ def test_tool_choice(choice: str, word: str | None, names: list[str]) -> None:
     assert [tool["function"]["name"] for tool in body["tools"]] == names
     assert warnings == (["tool_choice.names"] if narrowed else [])
     assert body["strict_tools"] is True
+
+
+def test_nothing_is_forced_without_tools() -> None:
+    assert "tool_choice" not in written(request(toolChoice={"mode": "TOOL_CHOICE_MODE_REQUIRED"}))[0]
 
 
 def test_tools_of_other_kinds() -> None:
@@ -335,3 +339,14 @@ def test_faults_are_named() -> None:
 def test_bodies_that_are_no_request(body: bytes) -> None:
     with pytest.raises(RequestInvalid):
         codec.decode_request(body)
+
+
+def test_citations_belong_to_the_parts_that_they_quote() -> None:
+    body = json.dumps(ANSWERS["citations out of order"]).encode()
+    parts = codec.decode_response(body).candidates[0].parts
+    assert [[each.cited_text for each in part.citations] for part in parts] == [
+        ["plan"],
+        ["first"],
+        ["second"],
+        ["third"],
+    ]

@@ -172,3 +172,11 @@ def test_an_incomplete_end_is_an_error_never_a_clean_end() -> None:
     assert frame["delta"]["error"] == "the answer broke off"
     decoder = codec.stream_decoder()
     assert not (decoder.feed(data) + decoder.close())[-1].finished.complete
+
+
+def test_a_delta_is_read_the_same_behind_the_beginning_of_a_comment() -> None:
+    delta_alone = stream([TEXT[2]], done=False)
+    for before in (b": keep-alive ", b"event: content-delta\n", b"data: \n"):
+        pieces = [stream(TEXT[:2], done=False) + before, delta_alone, stream(TEXT[3:])]
+        one, many = codec.stream_decoder(), codec.stream_decoder()
+        assert [event for piece in pieces for event in many.feed(piece)] == one.feed(b"".join(pieces))

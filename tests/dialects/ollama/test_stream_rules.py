@@ -116,3 +116,12 @@ def test_times_that_are_not_gos_do_not_stop_an_answer() -> None:
         assert events[-1].finished.complete
         written = codec.stream_encoder(ASKED).encode(events)
         assert [json.loads(each) for each in written.splitlines()] == values
+
+
+def test_a_last_line_that_does_not_say_that_it_is_the_last_leaves_a_fragment() -> None:
+    line = {name: value for name, value in TEXT[1].items() if name != "done"}
+    decoder = codec.stream_decoder()
+    events = decoder.feed(stream([TEXT[0]]) + stream([line])[:-1]) + decoder.close()
+    assert [event.sequence for event in events] == list(range(len(events)))
+    assert not events[-1].finished.complete
+    assert "".join(event.block_delta.text for event in events) == "Hällo 👋"
