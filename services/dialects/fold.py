@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
@@ -17,9 +18,18 @@ MOST_CANDIDATES: Final = 128
 MOST_BLOCKS: Final = 65_536
 
 
-def fold(events: Iterable[StreamEvent]) -> GenerateResponse:
-    """Return the whole answer; raise the stream's own error, or StreamInterrupted if it has no proper end."""
-    folding = Folding()
+WholeBlock = Callable[[str, Iterable[str]], str]
+"""Makes the JSON of a whole opaque block out of its start's and its deltas'; raises ValueError for junk."""
+
+
+def fold(
+    events: Iterable[StreamEvent], opaque: Mapping[str, WholeBlock] = MappingProxyType({})
+) -> GenerateResponse:
+    """Return the whole answer; raise the stream's own error, or StreamInterrupted if it has no proper end.
+
+    `opaque` knows by dialect how its opaque blocks grow; one of another dialect stays as it started.
+    """
+    folding = Folding(opaque)
     for event in events:
         folding.add(event)
     return folding.whole()
@@ -28,11 +38,14 @@ def fold(events: Iterable[StreamEvent]) -> GenerateResponse:
 class Folding:
     """A stream being folded, event by event."""
 
-    def __init__(self) -> None:
+    def __init__(self, opaque: Mapping[str, WholeBlock] = MappingProxyType({})) -> None:
+        self._opaque = opaque
         self._response = GenerateResponse()
         self._candidates: dict[int, Candidate] = {}
         self._parts: dict[tuple[int, int], Part] = {}
         self._pieces: dict[tuple[int, int, str], list[Any]] = {}
+        self._grown: dict[tuple[int, int], tuple[str, list[str]]] = {}
+        """Opaque blocks with deltas: how they started, and the deltas."""
         self._logprobs: dict[int, list[str]] = {}
         self._finished: Finished | None = None
 
@@ -119,6 +132,8 @@ class Folding:
                 if getattr(state, name):
                     setattr(part.state, name, getattr(state, name))
             self._pieces.setdefault((*key, which), []).append(state.data)
+        elif which == "opaque_json":
+            self._grown.setdefault(key, (part.opaque.json, []))[1].append(delta.opaque_json)
         elif which is not None:
             self._pieces.setdefault((*key, which), []).append(getattr(delta, which))
         if delta.logprobs_json:
@@ -140,9 +155,22 @@ class Folding:
                 case "transcript":
                     part.media.transcript += "".join(pieces)
                 case _:
-                    # Deltas of opaque blocks are their dialect's business; its stream encoder writes them.
                     pass
         self._pieces.clear()
+        for key, (start, deltas) in self._grown.items():
+            self._grow(self._parts[key], start, deltas)
+
+    def _grow(self, part: Part, start: str, deltas: list[str]) -> None:
+        join = self._opaque.get(part.opaque.dialect)
+        if join is None:
+            return
+        try:
+            part.opaque.json = join(start, deltas)
+        except ValueError as error:
+            # Half a block need not make sense.
+            if self._finished is not None and self._finished.complete:
+                message = f"a {part.opaque.type} block that makes no sense: {error}"
+                raise UpstreamProtocol(message) from None
 
 
 def _add_text(part: Part, text: str) -> None:

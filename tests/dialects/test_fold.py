@@ -1,9 +1,11 @@
 """The whole of a stream, from events alone."""
 
+import json
+
 import pytest
 
 from llmhub.types.v1 import generation_pb2 as generation
-from llmhub.types.v1.content_pb2 import Citation, MediaKind, OpaqueState, Part, ToolCall
+from llmhub.types.v1.content_pb2 import Citation, MediaKind, OpaquePart, OpaqueState, Part, ToolCall
 from llmhub.types.v1.error_pb2 import ERROR_REASON_UPSTREAM_OVERLOADED, Error
 from llmhub.types.v1.stream_pb2 import (
     BlockDelta,
@@ -14,6 +16,7 @@ from llmhub.types.v1.stream_pb2 import (
     StreamEvent,
 )
 from llmhub.types.v1.usage_pb2 import Usage
+from services.dialects.anthropic.opaque import whole_block
 from services.dialects.fold import Folding, fold
 from services.runtime.errors import StreamInterrupted, UpstreamOverloaded, UpstreamProtocol
 
@@ -116,3 +119,33 @@ def test_the_fragment_is_there_all_the_same() -> None:
 def test_indexes_are_bounded(event: StreamEvent) -> None:
     with pytest.raises(UpstreamProtocol):
         fold([event, END])
+
+
+OPAQUE = Part(opaque=OpaquePart(dialect="anthropic", type="server_tool_use", json='{"id":"t","input":{}}'))
+
+
+def grown(block: int, delta: str) -> StreamEvent:
+    return StreamEvent(block_delta=BlockDelta(block=block, opaque_json=delta))
+
+
+def piece(text: str) -> str:
+    return json.dumps({"type": "input_json_delta", "partial_json": text})
+
+
+def test_opaque_blocks_grow_as_their_dialect_says() -> None:
+    events = [opened(0, OPAQUE), grown(0, piece('{"q"')), grown(0, piece(":1}")), END]
+    (part,) = fold(events, {"anthropic": whole_block}).candidates[0].parts
+    assert json.loads(part.opaque.json) == {"id": "t", "input": {"q": 1}}
+    (part,) = fold(events, {"gemini": whole_block}).candidates[0].parts
+    assert part == OPAQUE
+
+
+def test_half_an_opaque_block_is_a_fragment_but_no_answer() -> None:
+    folding = Folding({"anthropic": whole_block})
+    folding.add(opened(0, OPAQUE))
+    folding.add(grown(0, piece('{"q"')))
+    assert folding.fragment().candidates[0].parts[0] == OPAQUE
+    folding.add(grown(0, piece(":1}")))
+    assert '"q":1' in folding.fragment().candidates[0].parts[0].opaque.json
+    with pytest.raises(UpstreamProtocol, match="server_tool_use"):
+        fold([opened(0, OPAQUE), grown(0, piece("{")), END], {"anthropic": whole_block})

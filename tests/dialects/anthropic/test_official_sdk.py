@@ -143,13 +143,7 @@ def folded(exchange: Exchange) -> GenerateResponse:
     decoder = codec.stream_decoder()
     events = [event for piece in random_pieces(exchange.answer, 5) for event in decoder.feed(piece)]
     events += decoder.close()
-    response = fold(events)
-    for block, part in enumerate(response.candidates[0].parts):
-        if part.HasField("opaque"):
-            deltas = [event.block_delta for event in events if event.HasField("block_delta")]
-            own = [delta.opaque_json for delta in deltas if delta.block == block]
-            part.opaque.json = whole_block(part.opaque.json, own)
-    return response
+    return fold(events, {"anthropic": whole_block})
 
 
 @pytest.mark.parametrize("exchange", STREAMS, ids=str)
