@@ -53,7 +53,9 @@ async def exchange(
     method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"", *, ready: bool = True
 ) -> tuple[int, dict[str, str], bytes]:
     made, _, _ = pipeline({"a": [text("x"), end()]})
-    door = Door(made, OneKey(), NoModels(), NoDefaults(), NoResponses(), max_body_bytes=100, ready=lambda: ready)  # type: ignore[arg-type]
+    door = Door(
+        made, OneKey(), NoModels(), NoDefaults(), NoResponses(), max_body_bytes=100, ready=lambda: ready
+    )  # type: ignore[arg-type]
     sent: list[Any] = []
 
     async def receive() -> Any:
