@@ -53,9 +53,8 @@ async def exchange(
     method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"", *, ready: bool = True
 ) -> tuple[int, dict[str, str], bytes]:
     made, _, _ = pipeline({"a": [text("x"), end()]})
-    door = Door(
-        made, OneKey(), NoModels(), NoDefaults(), NoResponses(), max_body_bytes=100, ready=lambda: ready
-    )  # type: ignore[arg-type]
+    parts: Any = (made, OneKey(), NoModels(), NoDefaults(), NoResponses())
+    door = Door(*parts, max_body_bytes=100, ready=lambda: ready)
     sent: list[Any] = []
 
     async def receive() -> Any:
