@@ -66,6 +66,13 @@ def test_requests_come_back(body: dict[str, Any]) -> None:
     assert wire.warnings == ()
 
 
+def test_the_length_that_is_asked_for_is_the_contracts() -> None:
+    one = {"model": "models/m", "content": {"parts": [{"text": "a"}]}, "outputDimensionality": 3}
+    request = asked({"requests": [one]})
+    request.ClearField("dimensions")
+    assert b"outputDimensionality" not in codec.encode_embed_request(request, "m").body
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -179,3 +179,38 @@ def test_results_without_ids_answer_the_calls_that_are_still_open() -> None:
     assert answered[:3] == ["a", "b", "c"]
     assert answered[3] not in {"a", "b", "c"}
     assert written(request) == (body, [])
+
+
+@pytest.mark.parametrize("data", ["ab-+", "a-==", "AAA", "A A=", "-_-_", "+/+/"])
+def test_bytes_in_any_spelling_come_back(data: str) -> None:
+    body = {
+        "contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}]
+    }
+    assert written(read(body)) == (body, [])
+
+
+def test_objects_of_tools_stay_apart() -> None:
+    tools = [{"functionDeclarations": [{"name": name}]} for name in "fg"]
+    body = {"contents": [{"role": "user", "parts": [{"text": "x"}]}], "tools": tools}
+    assert written(read(body)) == (body, [])
+
+
+def test_a_schema_that_was_changed_on_the_way_is_the_one_that_is_sent() -> None:
+    declaration = {"name": "f", "parameters": {"type": "OBJECT"}}
+    config = {"responseMimeType": "application/json", "responseSchema": {"type": "STRING"}}
+    body = {
+        "contents": [{"role": "user", "parts": [{"text": "x"}]}],
+        "tools": [{"functionDeclarations": [declaration]}],
+        "generationConfig": config,
+    }
+    request = read(body)
+    request.tools[0].function.parameters_json = '{"type":"object","title":"new"}'
+    request.response_format.json_schema.schema_json = '{"type":"number"}'
+    sent, _ = written(request)
+    assert sent["tools"][0]["functionDeclarations"] == [
+        {"name": "f", "parametersJsonSchema": {"type": "object", "title": "new"}}
+    ]
+    assert sent["generationConfig"] == {
+        "responseMimeType": "application/json",
+        "responseJsonSchema": {"type": "number"},
+    }

@@ -129,6 +129,15 @@ def test_an_error_inside_a_stream_is_told_and_passes() -> None:
     assert last.output_characters == 1
 
 
+def test_a_stream_without_a_reason_for_its_end_is_not_complete() -> None:
+    chunk = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"index":%d%b}]}\r\n\r\n'
+    end = b',"finishReason":"STOP"'
+    assert not tapped([chunk % (0, b""), chunk % (0, b"")])[2].complete
+    assert not tapped([chunk % (0, b""), chunk % (1, end)])[2].complete
+    assert tapped([chunk % (0, b""), chunk % (1, end), chunk % (0, end)])[2].complete
+    assert not codec.relay_answer(b'{"usageMetadata":{}}', ENDPOINT_GEMINI_GENERATE).complete
+
+
 def test_what_cannot_be_read_passes_but_is_not_complete() -> None:
     data, _, last = tapped([b"data: {]\n\n", b"data: more\n\n"])
     assert data == b"data: {]\n\ndata: more\n\n"

@@ -303,3 +303,27 @@ def test_a_broken_answer_of_others_never_ends_well() -> None:
     assert frames(stream)[-1]["error"]["status"] == "INTERNAL"
     array = GeminiCodec(framing=Framing.ARRAY).stream_encoder(codec.decode_request(PLAIN)).encode(events)
     assert json.loads(array)[-1]["error"]["code"] == 500
+
+
+def test_plain_chunks_are_read_with_care() -> None:
+    second = chunk({"text": "x"})
+    second["candidates"][0]["index"] = 1
+    grounded = chunk({"text": "b"}, groundingMetadata={"webSearchQueries": ["q"]})
+    ends = {**chunk({"text": "c"}, finishReason="STOP"), "usageMetadata": TOTALS}
+    other = chunk({"text": "y"}, finishReason="STOP")
+    other["candidates"][0]["index"] = 1
+    chunks = [chunk({"text": "a"}), second, grounded, ends, other]
+    response = fold(decoded(sse(*chunks)))
+    assert [each.parts[0].text for each in response.candidates] == ["abc", "xy"]
+    assert response.usage.server_tool_calls["web_search_requests"] == 1
+    assert again(sse(*chunks)) == chunks
+
+
+def test_chunks_of_which_an_event_is_missing_are_still_written() -> None:
+    chunks = [{**chunk({"text": text}), "usageMetadata": TOTALS} for text in "ab"]
+    last = {**chunk({"text": "c"}, finishReason="STOP"), "usageMetadata": TOTALS}
+    events = [event for event in decoded(sse(*chunks, last)) if not event.HasField("usage")]
+    written = frames(codec.stream_encoder(codec.decode_request(PLAIN)).encode(events))
+    assert [each["candidates"][0]["content"]["parts"] for each in written] == [
+        [{"text": text}] for text in "abc"
+    ]
