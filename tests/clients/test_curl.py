@@ -58,7 +58,9 @@ def ok(reply: Reply) -> Any:
 
 @case(("POST", "/api/v1/completions"), ("POST", "/v1/completions"))
 def generate(mesh: Mesh, replay: Replay, path: str) -> None:
-    got = ok(curl(mesh, "POST", path, generation(replay, "openai/018")))
+    reply = curl(mesh, "POST", path, generation(replay, "openai/018"))
+    got = ok(reply)
+    assert reply.request_id == got["request_id"]
     assert got["candidates"][0]["parts"][0]["text"].startswith("This is a test")
     assert got["candidates"][0]["finish"]["reason"] == "FINISH_REASON_END"
     assert got["usage"]["input_tokens"] == "12"
@@ -67,8 +69,10 @@ def generate(mesh: Mesh, replay: Replay, path: str) -> None:
 
 @case(("POST", "/api/v1/stream"), ("POST", "/v1/stream"))
 def stream(mesh: Mesh, replay: Replay, path: str) -> None:
-    reply = curl(mesh, "POST", path, generation(replay, "anthropic/025"))
+    request_id = str(uuid.uuid4())
+    reply = curl(mesh, "POST", path, generation(replay, "anthropic/025", request_id=request_id))
     assert reply.status == 200, reply.text
+    assert reply.request_id == request_id
     assert reply.content_type.startswith("text/event-stream")
     events = [event for message in reply.events for event in message["events"]]
     assert [int(event.get("sequence", 0)) for event in events] == list(range(len(events)))

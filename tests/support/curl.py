@@ -17,6 +17,8 @@ class Reply:
     status: int
     content_type: str
     text: str
+    request_id: str = ""
+    """The header of that name."""
 
     @property
     def json(self) -> Any:
@@ -39,11 +41,21 @@ def curl(
     more: tuple[str, ...] = (),
 ) -> Reply:
     """Make one call."""
-    command = ["curl", "-sS", "-N", "--max-time", "20", "-X", method, "-w", "\n%{http_code} %{content_type}"]
+    command = [
+        "curl",
+        "-sS",
+        "-N",
+        "--max-time",
+        "20",
+        "-X",
+        method,
+        "-w",
+        "\n%{http_code} %header{x-request-id} %{content_type}",
+    ]
     command += ["-H", f"authorization: Bearer {key}", *more]
     if body is not None:
         command += ["-H", "content-type: application/json", "--data-binary", json.dumps(body)]
     done = subprocess.run([*command, mesh.base_url + path], capture_output=True, check=True, timeout=30)
     text, _, last = done.stdout.decode().rpartition("\n")
-    status, _, content_type = last.partition(" ")
-    return Reply(int(status), content_type, text)
+    status, request_id, content_type = last.split(" ", 2)
+    return Reply(int(status), content_type, text, request_id)

@@ -27,6 +27,8 @@ from services.runtime.interceptors.handlers import REQUEST_ID_KEY
 from services.runtime.status import to_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_TRANSCODED: Final = "x-envoy-original-path"
+"""Left by the edge on calls that came over REST; a caller's own is stripped there."""
 _PLAIN: Final = "".join(map(chr, range(0x20, 0x7F)))
 
 
@@ -63,6 +65,8 @@ class CompletionServicer(CompletionServiceServicer):
                         raise _unexpected()
                     if piece.progress.complete:
                         piece.events[-1].finished.decision.CopyFrom(ask.decision)
+                    if not sent:
+                        await head(context, ask)
                     sent += len(piece.events)
                     yield pb.GenerateStreamResponse(events=piece.events)
             except LlmhubError as error:
@@ -103,6 +107,7 @@ class CompletionServicer(CompletionServiceServicer):
         async with aclosing(self._pipeline.run(ask)) as pieces:
             async for piece in pieces:
                 answer = piece
+        await head(context, ask)
         trail(context, ask)
         return answer.answer if isinstance(answer, Whole) else None
 
@@ -160,6 +165,15 @@ def header_text(text: str) -> str:
 def _broken(sequence: int, error: LlmhubError, ask: Ask) -> StreamEvent:
     finished = Finished(complete=False, error=to_message(error), decision=ask.decision)
     return StreamEvent(sequence=sequence, frame=sequence, finished=finished)
+
+
+async def head(context: Context, ask: Ask) -> None:
+    """Name a REST call in its answer's headers: the transcoder drops trailers. Other calls are spared the cost."""
+    if any(name == _TRANSCODED for name, _ in context.invocation_metadata() or ()):
+        named = {REQUEST_ID_KEY: ask.request_id}
+        if model := served_model(ask):
+            named["x-llmhub-model"] = header_text(model)
+        await context.send_initial_metadata(tuple(named.items()))
 
 
 def trail(context: Context, ask: Ask) -> None:

@@ -13,7 +13,14 @@ from llmhub.route.v1.route_service_pb2 import Needs, Operation
 from services.gateway.domain.call import Ask
 from services.gateway.domain.payload import Embed, Whole
 from services.gateway.domain.pipeline import Pipeline
-from services.gateway.servicers.completion import caller, deadline_of, request_id_of, served_model, trail
+from services.gateway.servicers.completion import (
+    caller,
+    deadline_of,
+    head,
+    request_id_of,
+    served_model,
+    trail,
+)
 from services.runtime.errors import InternalError
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -42,6 +49,7 @@ class EmbeddingServicer(EmbeddingServiceServicer):
         async with aclosing(self._pipeline.run(ask)) as pieces:
             async for piece in pieces:
                 answer = piece
+        await head(context, ask)
         trail(context, ask)
         if not isinstance(answer, Whole) or not isinstance(answer.answer, pb.EmbedResponse):
             message = "a provider answered in another form than was asked for"
