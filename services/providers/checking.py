@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Final
 
@@ -56,8 +57,7 @@ async def check(account: Account, adapter: Adapter, model: str) -> list[Provider
 
 
 async def _tried(kind: ProviderCheckKind.ValueType, step: Awaitable[str]) -> ProviderCheck:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    began = time.monotonic_ns()
     try:
         async with asyncio.timeout(_LONGEST):
             made = _made(kind, _PASSED, await step)
@@ -71,7 +71,7 @@ async def _tried(kind: ProviderCheckKind.ValueType, step: Awaitable[str]) -> Pro
         made = _failed(kind, slow)
     except LlmhubError as error:
         made = _failed(kind, error)
-    made.took.FromNanoseconds(round((loop.time() - began) * 1e9))
+    made.took.FromNanoseconds(time.monotonic_ns() - began)
     return made
 
 

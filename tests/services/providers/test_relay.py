@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from llmhub.provider.v1 import provider_service_pb2 as pb
-from services.providers.settings import Account, ProvidersSettings
+from services.providers.settings import Account, Limits, ProvidersSettings
 from services.providers.wiring import adapter_for
 from services.runtime.errors import OperationUnsupported, UpstreamFailed
 from tests.support import faults
@@ -34,7 +34,8 @@ def lab() -> Iterator[Replay]:
 
 def account(lab: Replay, dialect: str = "openai", **settings: object) -> Account:
     suffix = "/v1" if dialect.startswith("openai") else ""
-    made = hosted(lab, "lab", dialect, suffix, api_key=secret("lab-secret"))
+    limits = Limits(total=5)  # an answer that is held back must not hold up the tests
+    made = hosted(lab, "lab", dialect, suffix, api_key=secret("lab-secret"), limits=limits)
     return made.model_copy(update=settings)
 
 
