@@ -255,8 +255,8 @@ class BlockWriter:
         self._send(f"response.{self._words(block)}.done", **self._address(block), **{name: text}, **more)
         self._send("response.content_part.done", **self._address(block), part=content)
         message.open -= 1
-        if part.HasField("state") or (message.behind and not message.open):
-            self._end_message()
+        if part.HasField("state") or message.behind:
+            self._end_message(message)
             self._carry(part)
 
     def _close_reasoning(self, block: _Block, text: str) -> None:
@@ -301,11 +301,12 @@ class BlockWriter:
             self._send("response.output_item.added", output_index=index, item=item)
             self._done(index, item)
 
-    def _end_message(self) -> None:
-        """End the message, unless a text of it is open."""
-        message = self._message
+    def _end_message(self, message: _Message | None = None) -> None:
+        """End a message, the one that texts go to if none is named, unless a text of it is open."""
+        message = message or self._message
         if message is not None and not message.open:
-            self._message = None
+            if message is self._message:
+                self._message = None
             self._done(message.index, message_item(message.content, self._id, message.index))
 
     def _done(self, index: int, item: JsonObject) -> None:

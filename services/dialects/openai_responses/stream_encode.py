@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from llmhub.types.v1.content_pb2 import OpaqueState
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.codec import DecodedRequest
 from services.dialects.data_urls import encode_base64
@@ -78,15 +79,19 @@ class ResponsesStreamEncoder:
                         key = next(places, None)
                         if key is not None:
                             frames.open(key, start.block)
+                            self._state(start.block, start.part.state)
                         frames.said(start.block, start.part.tool_call.arguments)
                 case "block_delta":
                     delta = event.block_delta
                     frames.said(delta.block, delta.text or delta.arguments)
-                    place = frames.places.get(delta.block)
-                    if place is not None and delta.HasField("state") and is_own(delta.state):
-                        frames.stated(place[0], write_state(delta.state))
+                    self._state(delta.block, delta.state)
                 case _:
                     pass
+
+    def _state(self, block: int, state: OpaqueState) -> None:
+        place = self._frames.places.get(block)
+        if place is not None and is_own(state):
+            self._frames.stated(place[0], write_state(state))
 
     def _restored(self, events: Sequence[StreamEvent], hints: JsonObject) -> bytes:
         """The frame that these events were read from."""

@@ -165,12 +165,14 @@ class Items:
             self._frames.stated(index, encrypted)
         if not known.open:
             part = Part()
-            part.reasoning.redacted = state is not None
+            if state is not None:
+                part.reasoning.redacted = True
+                part.state.CopyFrom(state)
             part.reasoning.id = _word(item, "id")
             known.item = item
             self._bind(part, known, nothing())
             self._start(part, known, (index, CONTENT, -1), events)
-        if state is not None:
+        elif state is not None:
             block = self._frames.keys[known.open[-1]]
             events.append(StreamEvent(block_delta=BlockDelta(block=block, state=state)))
 

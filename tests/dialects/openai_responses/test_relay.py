@@ -11,7 +11,7 @@ from services.dialects.openai_responses.wire import made_id
 from services.dialects.progress import observe
 from services.runtime.errors import RequestInvalid
 from tests.dialects.openai_responses.traffic import ASKED, BROKEN, COMPACTS, COUNTS, STREAMS, WHOLE
-from tests.support.exchanges import Exchange, random_pieces
+from tests.support.exchanges import Exchange, random_pieces, sse_events
 
 codec = ResponsesCodec()
 RESPONSES = Endpoint.ENDPOINT_OPENAI_RESPONSES
@@ -96,10 +96,11 @@ def test_a_count_is_not_usage(exchange: Exchange) -> None:
 def test_a_stream(exchange: Exchange) -> None:
     tap = codec.relay_tap(RESPONSES, hide_usage=False)
     passed, progress = b"", Progress()
-    for piece in random_pieces(exchange.answer, len(exchange.answer)):
+    for piece in sse_events(exchange.answer):
         step = tap.feed(piece)
         passed += step.data
         if step.progress is not None:
+            assert step.progress.complete == (passed == exchange.answer and BROKEN not in exchange.features)
             assert step.progress.output_characters >= progress.output_characters
             progress = step.progress
     end = tap.close()
@@ -115,6 +116,16 @@ def test_a_stream(exchange: Exchange) -> None:
     assert end.progress.provider_model == expected.provider_model
     assert end.progress.content == expected.content
     assert end.progress.HasField("error") == (BROKEN in exchange.features)
+
+
+@pytest.mark.parametrize("exchange", STREAMS, ids=str)
+def test_any_split_tells_the_same(exchange: Exchange) -> None:
+    ends = []
+    for parts in (random_pieces(exchange.answer, 5), [exchange.answer]):
+        tap = codec.relay_tap(RESPONSES, hide_usage=False)
+        assert b"".join(tap.feed(piece).data for piece in parts) == exchange.answer
+        ends.append(tap.close().progress)
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("exchange", STREAMS[:6], ids=str)

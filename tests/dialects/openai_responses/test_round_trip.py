@@ -72,6 +72,13 @@ def test_any_split_gives_the_same_events(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("exchange", STREAMS, ids=str)
+def test_a_frame_s_events_may_come_one_by_one(exchange: Exchange) -> None:
+    decoder, encoder = codec.stream_decoder(), codec.stream_encoder(CALLER)
+    events = [*decoder.feed(exchange.answer), *decoder.close()]
+    assert frames(b"".join(encoder.encode([event]) for event in events)) == frames(exchange.answer)
+
+
+@pytest.mark.parametrize("exchange", STREAMS, ids=str)
 def test_event_by_event_is_the_same(exchange: Exchange) -> None:
     """Most deltas come alone, and are read another way than those that do not."""
     whole, single = codec.stream_decoder(), codec.stream_decoder()

@@ -22,6 +22,7 @@ from llmhub.types.v1.stream_pb2 import (
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.fold import Folding
 from services.dialects.openai_responses import ResponsesCodec
+from services.dialects.openai_responses.state import write_state
 from tests.dialects.openai_responses import official
 from tests.support.recordings import frames
 
@@ -150,6 +151,58 @@ def test_state_of_another_vendor_comes_back_to_it() -> None:
     ]
     assert not any("hub" in str(item.get("id")) for item in items)
     assert [each.field for each in written.warnings].count("messages[0].parts[0]") == 1
+
+
+def test_an_envelope_goes_nowhere_else() -> None:
+    """Whatever id its caller gave the item."""
+    item = {"type": "reasoning", "id": "rs_mine", "summary": [], "encrypted_content": write_state(STATE)}
+    body = {"model": "m", "input": [item, {"role": "user", "content": "?"}]}
+    request = codec.decode_request(json.dumps(body).encode()).request
+    assert request.messages[0].parts[0].state == STATE
+    written = codec.encode_request(request, "gpt-5", stream=False)
+    assert json.loads(written.body)["input"] == body["input"][1:]
+    assert [each.field for each in written.warnings] == ["messages[0].parts[0]"]
+
+
+def test_blocks_that_interleave() -> None:
+    """An item that begins while a text is open ends the message with that text; what comes then is another."""
+    events = foreign(
+        *block(0, Part(text="a"), stop=False),
+        *block(1, function("c"), BlockDelta(arguments="{}")),
+        *block(2, Part(text="b")),
+        StreamEvent(block_delta=BlockDelta(block=0, text="c")),
+        StreamEvent(block_stop=BlockStop(block=0)),
+        *end(),
+    )
+    written = write(events)
+    response = official.accumulated(written)
+    assert [(item.type, getattr(item, "name", "")) for item in response.output] == [
+        ("message", ""),
+        ("function_call", "f"),
+        ("message", ""),
+    ]
+    assert response.output_text == "acb"
+    assert frames(written)[-1]["response"] == whole(events)
+
+
+def test_citations_are_numbered() -> None:
+    part = Part(text="abcdef")
+    part.citations.add(kind="char_location", url="https://x.test", start=1, end=2)
+    part.citations.add(kind="url_citation", url="https://x.test", start=1, end=2)
+    annotations = whole(foreign(*block(0, part), *end()))["output"][0]["content"][0]["annotations"]
+    # Other kinds count in the source, not in the answer.
+    assert [(each["start_index"], each["end_index"]) for each in annotations] == [(0, 6), (1, 2)]
+    cited = [BlockDelta(citation=Citation(url=f"https://x.test/{number}")) for number in range(3)]
+    written = write(foreign(*block(0, Part(text="abc"), *cited), *end()))
+    told = [each for each in frames(written) if each["type"].endswith("annotation.added")]
+    assert [each["annotation_index"] for each in told] == [0, 1, 2]
+    assert [each["annotation"]["end_index"] for each in told] == [3, 3, 3]
+    parts = official.accumulated(written).output[0]
+    assert parts.type == "message"
+    assert parts.content[0].type == "output_text"
+    assert [getattr(each, "url", "") for each in parts.content[0].annotations] == [
+        f"https://x.test/{number}" for number in range(3)
+    ]
 
 
 def test_what_a_request_says_is_repeated() -> None:

@@ -21,9 +21,11 @@ from services.dialects.sse import encode_event
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol, UpstreamRateLimited
 from tests.dialects.openai_responses import official
 from tests.dialects.openai_responses.traffic import STREAMS
+from tests.support.exchanges import sse_events
 from tests.support.recordings import frames
 
 codec = ResponsesCodec()
+ASK = b'{"model":"m","input":"?","stream":true}'
 CREATED: dict[str, Any] = {
     "type": "response.created",
     "response": {"id": "resp_1", "object": "response", "created_at": 5, "model": "m", "output": []},
@@ -177,6 +179,30 @@ def test_an_item_in_one_piece_keeps_its_place() -> None:
     parts = fold(decode(data)).candidates[0].parts
     assert [part.WhichOneof("kind") for part in parts] == ["opaque", "text"]
     assert frames(again(data)) == frames(data)
+
+
+def test_deltas_that_come_alone_keep_their_oddities() -> None:
+    """They are read in another way, which must not take a frame for the one that was expected."""
+    part = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
+    delta = {"type": "response.output_text.delta", **part, "logprobs": []}
+    sent: list[dict[str, Any]] = [
+        CREATED,
+        {"type": "response.output_item.added", "output_index": 0, "item": {**MESSAGE, "content": []}},
+        {"type": "response.content_part.added", **part, "part": {**MESSAGE["content"][0], "text": ""}},
+        {**delta, "delta": "h"},
+        {**delta, "delta": "e"},
+        {**delta, "delta": "l", "sequence_number": 77},
+        {**delta, "delta": "l", "sequence_number": 78, "item_id": "msg_2"},
+        {**delta, "delta": "o", "sequence_number": 79, "logprobs": [{"token": "o", "logprob": 0.0}]},
+        {**delta, "delta": "", "sequence_number": 80, "more": 1},
+        {"type": "response.output_text.delta", **part, "delta": "!", "sequence_number": 81},
+        {**delta, "delta": "?", "sequence_number": 82, "obfuscation": "x"},
+        completed(MESSAGE),
+    ]
+    data = stream(*sent)
+    decoder, encoder = codec.stream_decoder(), codec.stream_encoder(codec.decode_request(ASK))
+    written = b"".join(encoder.encode(decoder.feed(piece)) for piece in sse_events(data))
+    assert frames(written) == frames(data)
 
 
 def test_an_image_is_content() -> None:
