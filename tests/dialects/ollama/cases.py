@@ -188,5 +188,6 @@ STREAMS: Final[dict[str, list[Any]]] = {
         {"message": {"role": "assistant"}, "done": False},
         _last(3, None, prompt_eval_count=None, remote_model="b"),
     ],
+    "another model": [_line(0, {"content": "a"}), _line(1, {"content": "b"}) | {"model": "other"}, _last(2)],
     "only a call": [_last(0, {"tool_calls": [_CALL]})],
 }

@@ -146,3 +146,12 @@ def test_a_failure_in_the_stream() -> None:
         streamed_answers(data)
     with pytest.raises(LlmhubError, match="it broke"):
         folded(data)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "nanos"), [("", 0), (".3", 300_000_000), (".39151", 391_510_000), (".1234567", 123_456_700)]
+)
+def test_times_as_go_writes_them_are_read(fraction: str, nanos: int) -> None:
+    body = {**ANSWERS["text"], "created_at": f"2024-05-24T20:26:46{fraction}Z"}
+    assert codec.decode_response(json.dumps(body).encode()).created_at.nanos == nanos
+    assert codec.decode_response(json.dumps(body).encode()).created_at.seconds == 1716582406

@@ -50,6 +50,7 @@ def written(
         ("http://[::1]:11434/v1", "ollama"),
         ("https://ollama.com/v1", "ollama"),
         ("http://localhost:8000/v1", "compatible"),
+        ("https://fakeopenrouter.ai/v1", "compatible"),
         ("https://notapi.openai.com.evil.test/v1", "compatible"),
         ("https://api.openai.com.test:99999/v1", "compatible"),
         ("", "compatible"),
