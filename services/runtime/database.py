@@ -3,6 +3,7 @@
 import ast
 import os
 import sqlite3
+import threading
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from services.runtime.log import get_logger
 
 _BUSY_MS: Final = 10_000
+_PARSING: Final = threading.Lock()
 _LOGGER = get_logger(__name__)
 
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
@@ -90,10 +92,12 @@ def migrate(url: str, package: str) -> None:
 def revisions_of(package: str) -> Revisions:
     """Read the revisions without running them: importing alembic would cost more than the rest of a start."""
     parents: dict[str, str | None] = {}
-    for file in sorted(_versions(package).glob("*.py")):
-        values = _assigned(file)
-        if "revision" in values:
-            parents[str(values["revision"])] = values.get("down_revision")
+    # CPython 3.11 loses count of its recursion when two threads make a syntax tree at once.
+    with _PARSING:
+        for file in sorted(_versions(package).glob("*.py")):
+            values = _assigned(file)
+            if "revision" in values:
+                parents[str(values["revision"])] = values.get("down_revision")
     heads = set(parents) - {parent for parent in parents.values() if parent}
     if len(heads) != 1:
         raise ValueError(
