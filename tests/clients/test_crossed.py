@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import openai
 import pytest
 
 from tests.support.exchanges import Exchange, named, random_pieces, recorded
-from tests.support.facts import Facts, ask_anthropic, ask_openai
+from tests.support.facts import Facts, add_charged_beside, ask_anthropic, ask_openai
 from tests.support.mesh import Mesh
 from tests.support.replay import Replay
 from tests.support.sdks import anthropic_direct, anthropic_through, openai_direct, openai_through
@@ -68,18 +67,8 @@ def test_openai_sdk_reads_anthropic_answers(
 ) -> None:
     model = play(replay, exchange)
     expected = ask_anthropic(direct_claude, exchange.model, stream=exchange.streaming)
-    for beside in charged_beside(exchange):
-        expected.tokens_in += beside["input_tokens"] + beside["cache_read_input_tokens"]
-        expected.tokens_cached += beside["cache_read_input_tokens"]
-        expected.tokens_out += beside["output_tokens"]
+    add_charged_beside(expected, exchange.answer)
     same(ask_openai(gpt, model, stream=exchange.streaming), expected)
-
-
-def charged_beside(exchange: Exchange) -> list[dict[str, Any]]:
-    """Usage that Anthropic charges and leaves out of its sums; its SDK drops it from a stream."""
-    found = re.findall(rb'"iterations":(\[.*?\}\])', exchange.answer)
-    iterations = json.loads(found[-1]) if found else []
-    return [each for each in iterations if each["type"] in {"compaction", "advisor_message"}]
 
 
 @pytest.mark.parametrize("exchange", GPTS, ids=str)

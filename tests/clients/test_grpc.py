@@ -31,7 +31,7 @@ from llmhub.types.v1.usage_pb2 import Measure
 from tests.support.contract import facts, fold, picture, question, tool, user
 from tests.support.doors import grpc_error
 from tests.support.exchanges import Exchange, named, random_pieces, recorded
-from tests.support.facts import ask_anthropic, ask_openai
+from tests.support.facts import add_charged_beside, ask_anthropic, ask_openai
 from tests.support.faults import Gate, answer, events
 from tests.support.mesh import ADMIN_KEY, Mesh
 from tests.support.outcome import Outcome
@@ -77,7 +77,9 @@ def expected_of(exchange: Exchange, replay: Replay) -> Any:
         with openai_direct(replay) as client:
             return ask_openai(client, exchange.model, stream=exchange.streaming)
     with anthropic_direct(replay) as claude:
-        return ask_anthropic(claude, exchange.model, stream=exchange.streaming)
+        found = ask_anthropic(claude, exchange.model, stream=exchange.streaming)
+    add_charged_beside(found, exchange.answer)
+    return found
 
 
 @pytest.mark.parametrize("exchange", ANSWERS, ids=str)

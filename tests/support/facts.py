@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,16 @@ def of_message(message: Message) -> Facts:
         called=message.stop_reason == "tool_use",
         truncated=message.stop_reason == "max_tokens",
     )
+
+
+def add_charged_beside(facts: Facts, answer: bytes) -> None:
+    """Add the usage that Anthropic charges and leaves out of its sums; its SDK drops it from a stream."""
+    found = re.findall(rb'"iterations":(\[.*?\}\])', answer)
+    for each in json.loads(found[-1]) if found else []:
+        if each["type"] in {"compaction", "advisor_message"}:
+            facts.tokens_in += each["input_tokens"] + each["cache_read_input_tokens"]
+            facts.tokens_cached += each["cache_read_input_tokens"]
+            facts.tokens_out += each["output_tokens"]
 
 
 def of_completion(completion: ChatCompletion) -> Facts:
