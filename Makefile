@@ -14,7 +14,7 @@ ARGS ?=
 TEST_PROCESSES ?= 3
 TYPED := services tests tools $(if $(wildcard bench/*.py),bench) $(if $(wildcard sdk/python/*/*.py),sdk/python)
 
-.PHONY: help run test check fmt lint types imports proto gen gen-check sizes lock bench kill-test clean
+.PHONY: help run test check fmt lint types imports proto gen gen-check sizes lock bench programs kill-test clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ run: .venv/.installed-run ## install what is needed and start the mesh (ARGS="--
 test: .venv/.installed-dev ## install what the tests need and run them (ARGS="tests/runtime -k deadline")
 	@tools/debian-packages.sh
 	@tools/node-packages.sh
-	@$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --ignore=tests/programs $(ARGS)
 
 check: lint types imports proto gen-check sizes ## everything that needs no running service: format, lint, types, imports, proto, gen
 
@@ -67,6 +67,10 @@ lock: .venv/.installed-dev ## write the lock files anew from pyproject.toml (ARG
 
 bench: .venv/.installed-dev ## measure cost per call against peers (needs gcc or Node)
 	@$(BIN)/python -m bench $(ARGS)
+
+programs: .venv/.installed-dev ## install Claude Code, Codex, Gemini CLI and others (1 GB) and run them on llmhub
+	@tools/programs.sh
+	@$(BIN)/python -m pytest tests/programs $(ARGS)
 
 kill-test: .venv/.installed-dev ## the long run of kill -9 under load: 100 kills
 	@LLMHUB_KILLS=100 $(BIN)/python -m pytest tests/crash $(ARGS)

@@ -1,0 +1,36 @@
+"""Gemini CLI reads and writes files with models of every dialect."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.programs.conftest import Models
+from tests.programs.model import SENTENCE
+from tests.programs.visit import SECRET, Visit
+from tests.programs.words.spoken import Call
+
+MODELS = (
+    "gemini/gemini-2.5-pro",
+    "openai/gpt-5.1",
+    "local/qwen3-coder",
+    "anthropic/claude-sonnet-4-5",
+)
+ASK = 'gemini -p "Read secret.txt and write answer.txt" --yolo --skip-trust'
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_reads_and_writes_files(name: str, visit: Visit, scripted_model: Models) -> None:
+    answer = visit.work / "answer.txt"
+    model = scripted_model(
+        name,
+        Call("read_file", {"file_path": str(visit.work / "secret.txt")}),
+        Call("write_file", {"file_path": str(answer), "content": "heron-42\n"}),
+    )
+    printed = visit.shell(visit.recipe("Gemini CLI", name), ASK)
+
+    assert printed.strip() == SENTENCE
+    assert answer.read_text() == "heron-42\n"
+    assert SECRET in model.results[0]
+    assert "Successfully created" in model.results[1]
+    assert all(asked.stream for asked in model.asked)
+    visit.check(model, path=f"/v1beta/models/{name}:streamGenerateContent")
