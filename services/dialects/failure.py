@@ -1,15 +1,43 @@
-"""Failures inside messages: LlmhubError to and from llmhub.types.v1.Error, for the terminal events of streams."""
+"""What dialects share about failures: their form inside messages (llmhub.types.v1.Error), and what is said of them."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from llmhub.types.v1.error_pb2 import Error, ErrorReason, ProviderError
-from services.runtime.errors import BY_REASON, InternalError, LlmhubError, UpstreamDetail, UpstreamFailed
+from services.runtime.errors import (
+    BY_REASON,
+    InternalError,
+    Kind,
+    LlmhubError,
+    UpstreamDetail,
+    UpstreamFailed,
+)
 
 MAX_BODY_BYTES: Final = 4096
+"""How much of a provider's body is kept."""
+CREDENTIALS_REFUSED: Final = "the provider refused llmhub's credentials"
+"""All that callers are told of failures of the operator's account."""
+HTTP_STATUSES: Final = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.DENIED: 403,
+    Kind.MISSING: 404,
+    Kind.CONFLICT: 409,
+    Kind.PRECONDITION: 400,
+    Kind.TOO_LARGE: 413,
+    Kind.EXHAUSTED: 429,
+    Kind.UNSUPPORTED: 501,
+    Kind.UNAVAILABLE: 503,
+    Kind.TIMEOUT: 504,
+    Kind.CANCELLED: 499,
+    Kind.BROKEN: 500,
+}
+"""The usual status of each kind, for dialects whose vendor has no words of its own."""
 _CONFLICT: Final = 409
 _PREFIX: Final = "ERROR_REASON_"
 _LONGEST_DELAY: Final = 1e9
@@ -80,6 +108,26 @@ def is_conflict(error: LlmhubError) -> bool:
         and error.upstream.http_status == _CONFLICT
         and isinstance(error, UpstreamFailed)
     )
+
+
+def told(error: LlmhubError) -> str:
+    """What a caller is told where a failure is one text: the message, and the faults that it does not name."""
+    faults = [f"{each.field}: {each.message}" for each in error.violations if each.field]
+    if faults and not any(fault in error.message for fault in faults):
+        return f"{error.message} ({'; '.join(faults)})"
+    return error.message
+
+
+def header_delay(headers: Mapping[str, str], *in_milliseconds: str) -> float | None:
+    """Seconds to wait, by the first header that says so; retry-after comes last, and dates are not understood."""
+    for name, unit in (*((name, 1000.0) for name in in_milliseconds), ("retry-after", 1.0)):
+        try:
+            delay = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(delay) and delay >= 0:
+            return delay
+    return None
 
 
 def _duration(seconds: float) -> Duration:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.dialects.codec import WireAnswer
-from services.dialects.failure import is_conflict
+from services.dialects.failure import CREDENTIALS_REFUSED, HTTP_STATUSES, MAX_BODY_BYTES, is_conflict
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.dialects.openai_error_kinds import classify
 from services.dialects.openai_retry import retry_delay
@@ -19,26 +19,10 @@ from services.runtime.errors import Kind, LlmhubError, UpstreamDetail
 SHARED_BY: Final = frozenset({"openai", "openai-responses"})
 """Dialects whose failures have this shape."""
 
-_MOST_BODY: Final = 4096
 _MOST_MESSAGE: Final = 2000
 _KEPT_HEADERS: Final = ("retry-after", "retry-after-ms", "x-should-retry")
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 
-_STATUSES: Final = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.DENIED: 403,
-    Kind.MISSING: 404,
-    Kind.CONFLICT: 409,
-    Kind.PRECONDITION: 400,
-    Kind.TOO_LARGE: 413,
-    Kind.EXHAUSTED: 429,
-    Kind.UNSUPPORTED: 501,
-    Kind.UNAVAILABLE: 503,
-    Kind.TIMEOUT: 504,
-    Kind.CANCELLED: 499,
-    Kind.BROKEN: 500,
-}
 _TYPES: Final = {
     Kind.DENIED: "permission_error",
     Kind.EXHAUSTED: "rate_limit_error",
@@ -107,7 +91,7 @@ def _build(status: int, headers: Mapping[str, str], value: Any, body: bytes, dia
         message=message[:_MOST_MESSAGE],
         request_id=next((headers[name] for name in _REQUEST_IDS if headers.get(name)), ""),
         dialect=dialect,
-        body=body[:_MOST_BODY],
+        body=body[:MAX_BODY_BYTES],
         retry_delay_source=source,
         headers={
             name: text
@@ -118,7 +102,7 @@ def _build(status: int, headers: Mapping[str, str], value: Any, body: bytes, dia
     cls = classify(detail, error)
     shown = message[:_MOST_MESSAGE] or f"the provider answered with status {status}"
     if cls.reason in _OWN_FAULTS:
-        shown = "the provider refused llmhub's credentials"
+        shown = CREDENTIALS_REFUSED
     return cls(shown, retry_after=delay, upstream=detail)
 
 
@@ -158,7 +142,7 @@ def _word(value: object) -> str:
 
 def http_status(error: LlmhubError) -> int:
     """The status that OpenAI's SDK turns into the right exception."""
-    return _STATUSES[Kind.CONFLICT if is_conflict(error) else error.kind]
+    return HTTP_STATUSES[Kind.CONFLICT if is_conflict(error) else error.kind]
 
 
 def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.dialects.anthropic.wire import DIALECT
 from services.dialects.codec import WireAnswer
-from services.dialects.failure import MAX_BODY_BYTES, is_conflict
+from services.dialects.failure import CREDENTIALS_REFUSED, MAX_BODY_BYTES, header_delay, is_conflict, told
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.runtime.errors import (
     ContentFiltered,
@@ -96,10 +96,6 @@ _TYPE_BY_REASON: Final = {
 _NEVER_RETRY: Final = {"UPSTREAM_AUTH_FAILED", "PROVIDER_NOT_CONFIGURED", "CANCELLED", "INTERNAL"}
 _RETRYABLE: Final = {"rate_limit_error", "api_error", "timeout_error", "overloaded_error"}
 
-_MESSAGES: Final[dict[type[LlmhubError], str]] = {
-    UpstreamAuthFailed: "the provider refused llmhub's credentials",
-}
-
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
     """Read a failure. Never raises; `error.upstream` has the provider's own account."""
@@ -110,7 +106,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubErro
     word, message = _text(members.get("type")), _text(members.get("message"))
     if not message and type(inner) is str:
         message = inner
-    delay = _delay(shown)
+    delay = header_delay(shown, "retry-after-ms")
     detail = UpstreamDetail(
         http_status=status,
         type=word,
@@ -122,7 +118,8 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubErro
         headers={name: shown[name] for name in shown if name.startswith("anthropic-ratelimit-")},
     )
     kind = _class(status, word, message)
-    said = _MESSAGES.get(kind) or message or f"the provider answered with HTTP status {status}"
+    said = CREDENTIALS_REFUSED if kind is UpstreamAuthFailed else message
+    said = said or f"the provider answered with HTTP status {status}"
     error = kind(said, retry_after=delay, upstream=detail)
     if kind is UpstreamTimeout:
         error.metadata["phase"] = "total"
@@ -148,7 +145,7 @@ def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
 
 def error_object(error: LlmhubError) -> JsonObject:
     """The `error` member: type and message."""
-    return {"type": error_type(error), "message": _message(error)}
+    return {"type": error_type(error), "message": told(error)}
 
 
 def error_type(error: LlmhubError) -> str:
@@ -157,13 +154,6 @@ def error_type(error: LlmhubError) -> str:
     if own in _STATUS and _BY_TYPE[own] is not UpstreamAuthFailed:
         return own
     return _TYPE_BY_REASON.get(error.reason) or _TYPE_BY_KIND[error.kind]
-
-
-def _message(error: LlmhubError) -> str:
-    violations = [f"{v.field}: {v.message}" for v in error.violations if v.field]
-    if violations and not any(text in error.message for text in violations):
-        return f"{error.message} ({'; '.join(violations)})"
-    return error.message
 
 
 def _class(status: int, word: str, message: str) -> type[LlmhubError]:
@@ -185,18 +175,6 @@ def _rejected(status: int, word: str, message: str) -> type[LlmhubError]:
     if (word == "not_found_error" or status == 404) and message.startswith("model:"):
         return ModelNotFound
     return UpstreamRejected
-
-
-def _delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as the headers say; dates are not understood."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            delay = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(delay) and delay >= 0:
-            return delay
-    return None
 
 
 def _object(body: bytes) -> JsonObject:

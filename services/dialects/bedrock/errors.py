@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.dialects.bedrock.wire import DIALECT
 from services.dialects.codec import WireAnswer
 from services.dialects.eventstream import Frame
-from services.dialects.failure import MAX_BODY_BYTES
+from services.dialects.failure import CREDENTIALS_REFUSED, MAX_BODY_BYTES, header_delay, told
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.runtime.errors import (
     ContentFiltered,
@@ -123,9 +123,6 @@ _IN_STREAMS: Final = {
     "ThrottlingException",
     "ServiceUnavailableException",
 }
-_MESSAGES: Final[dict[type[LlmhubError], str]] = {
-    UpstreamAuthFailed: "the provider refused llmhub's credentials",
-}
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
@@ -136,7 +133,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubErro
         shown.get("x-amzn-errortype") or _text(parsed.get("__type")) or _text(parsed.get("code"))
     )
     message = _text(parsed.get("message")) or _text(parsed.get("Message"))
-    delay = _delay(shown)
+    delay = header_delay(shown, "x-amz-retry-after", "retry-after-ms")
     detail = UpstreamDetail(
         http_status=status,
         type=word,
@@ -147,7 +144,8 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubErro
         retry_delay_source="" if delay is None else "header",
     )
     kind = _class(status, word, message.lower())
-    said = _MESSAGES.get(kind) or message or f"the provider answered with HTTP status {status}"
+    said = CREDENTIALS_REFUSED if kind is UpstreamAuthFailed else message
+    said = said or f"the provider answered with HTTP status {status}"
     error = kind(said, retry_after=delay, upstream=detail)
     if kind is UpstreamTimeout:
         error.metadata["phase"] = "total"
@@ -179,10 +177,7 @@ def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
 
 def error_object(error: LlmhubError) -> JsonObject:
     """The body of a failure."""
-    violations = [f"{v.field}: {v.message}" for v in error.violations if v.field]
-    if violations and not any(text in error.message for text in violations):
-        return {"message": f"{error.message} ({'; '.join(violations)})"}
-    return {"message": error.message}
+    return {"message": told(error)}
 
 
 def error_type(error: LlmhubError) -> str:
@@ -221,18 +216,6 @@ def _rejected(message: str) -> type[LlmhubError]:
         if any(wording in message for wording in wordings):
             return kind
     return UpstreamRejected
-
-
-def _delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as the headers say; dates are not understood."""
-    for name, unit in (("x-amz-retry-after", 1000.0), ("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            delay = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(delay) and delay >= 0:
-            return delay
-    return None
 
 
 def _object(body: bytes) -> JsonObject:

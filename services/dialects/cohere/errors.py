@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from services.dialects.codec import WireAnswer
 from services.dialects.cohere.wire import DIALECT
+from services.dialects.failure import CREDENTIALS_REFUSED, HTTP_STATUSES, MAX_BODY_BYTES, header_delay, told
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.runtime.errors import (
     Cancelled,
     ContentFiltered,
     ContextLengthExceeded,
-    Kind,
     LlmhubError,
     ModelNotFound,
     RequestTooLarge,
@@ -27,7 +27,6 @@ from services.runtime.errors import (
     UpstreamTimeout,
 )
 
-_MOST_BODY: Final = 4096
 _MOST_MESSAGE: Final = 2000
 _REQUEST_IDS: Final = ("x-request-id", "x-debug-trace-id", "x-amzn-requestid", "apim-request-id")
 
@@ -49,22 +48,6 @@ _BY_STATUS: Final[dict[int, type[LlmhubError]]] = {
 _TOO_LONG: Final = ("too many tokens", "size limit exceeded", "exceeds the maximum context", "context length")
 _SPENT: Final = ("calls / month", "per month request limit", "payment method", "billing", "spend limit")
 
-_STATUSES: Final = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.DENIED: 403,
-    Kind.MISSING: 404,
-    Kind.CONFLICT: 409,
-    Kind.PRECONDITION: 400,
-    Kind.TOO_LARGE: 413,
-    Kind.EXHAUSTED: 429,
-    Kind.UNSUPPORTED: 501,
-    Kind.UNAVAILABLE: 503,
-    Kind.TIMEOUT: 504,
-    Kind.CANCELLED: 499,
-    Kind.BROKEN: 500,
-}
-
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
     """Read a failure; never raises."""
@@ -77,19 +60,19 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Llmhub
     message = _text(members.get("message")) or _text(members.get("error"))
     if not message and isinstance(value, str):
         message = value
-    delay = _delay(shown)
+    delay = header_delay(shown)
     detail = UpstreamDetail(
         http_status=status,
         message=message[:_MOST_MESSAGE],
         request_id=_text(members.get("id")) or next((shown[n] for n in _REQUEST_IDS if n in shown), ""),
         dialect=DIALECT,
-        body=body[:_MOST_BODY],
+        body=body[:MAX_BODY_BYTES],
         retry_delay_source="" if delay is None else "header",
     )
     kind = _class(status, message.lower())
     said = message[:_MOST_MESSAGE] or f"the provider answered with HTTP status {status}"
     if kind is UpstreamAuthFailed:
-        said = "the provider refused llmhub's credentials"
+        said = CREDENTIALS_REFUSED
     error = kind(said, retry_after=delay, upstream=detail)
     if kind is UpstreamTimeout:
         error.metadata["phase"] = "total"
@@ -120,21 +103,12 @@ def _class(status: int, message: str) -> type[LlmhubError]:
     return found
 
 
-def _delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as the headers say; dates are not understood."""
-    try:
-        delay = float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    return delay if math.isfinite(delay) and delay >= 0 else None
-
-
 def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
     """Write a failure as Cohere would: status, message and id."""
-    status = _STATUSES[error.kind]
+    status = HTTP_STATUSES[error.kind]
     if error.reason == "CONTENT_FILTERED":
         status = 498
-    body: JsonObject = {"message": error_text(error)}
+    body: JsonObject = {"message": told(error)}
     headers = {"content-type": "application/json"}
     if request_id:
         body["id"] = request_id
@@ -142,14 +116,6 @@ def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
     if error.retry_after is not None:
         headers["retry-after"] = str(max(0, math.ceil(error.retry_after)))
     return WireAnswer(status, encode_json(body), headers)
-
-
-def error_text(error: LlmhubError) -> str:
-    """What a caller is told."""
-    told = [f"{each.field}: {each.message}" for each in error.violations if each.field]
-    if told and not any(text in error.message for text in told):
-        return f"{error.message} ({'; '.join(told)})"
-    return error.message
 
 
 def _text(value: Any) -> str:

@@ -11,13 +11,12 @@ from llmhub.types.v1.stream_pb2 import BlockDelta, BlockStart, Finished, Started
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.codec import DecodedRequest
 from services.dialects.cohere.citations import is_plan, write_citation
-from services.dialects.cohere.errors import error_text
 from services.dialects.cohere.parts import write_call
 from services.dialects.cohere.response import logprob_items, write_finish
 from services.dialects.cohere.stream_log import SILENT
 from services.dialects.cohere.usage import write_usage
 from services.dialects.cohere.wire import DIALECT
-from services.dialects.failure import message_error
+from services.dialects.failure import message_error, told
 from services.dialects.members import Extension, JsonObject, encode_json
 from services.dialects.raw_json import merge_deep
 from services.dialects.sse import encode_event
@@ -177,7 +176,7 @@ class CohereStreamEncoder:
             delta["finish_reason"] = "COMPLETE" if finished.complete else "ERROR"
         if not finished.complete:
             error = message_error(finished.error) if finished.HasField("error") else None
-            delta["error"] = error_text(error or StreamInterrupted("the answer broke off"))
+            delta["error"] = told(error or StreamInterrupted("the answer broke off"))
             if finish is None or not self._native:
                 delta["finish_reason"] = "ERROR"
         usage = finished.usage if finished.HasField("usage") else self._usage

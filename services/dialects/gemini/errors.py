@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.dialects.codec import WireAnswer
-from services.dialects.failure import MAX_BODY_BYTES
+from services.dialects.failure import CREDENTIALS_REFUSED, MAX_BODY_BYTES
 from services.dialects.gemini.wire import DIALECT
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.runtime.errors import (
@@ -128,7 +128,6 @@ _KEY_WORDS: Final = {
     "UPSTREAM_AUTH_FAILED": (500, "INTERNAL", ""),
     "STREAM_INTERRUPTED": (500, "INTERNAL", ""),
 }
-_OWN_FAULT: Final = "the provider refused llmhub's credentials"
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
@@ -154,7 +153,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubErro
         retry_delay_source=source,
     )
     kind = _class(status, word, reason, message, details)
-    said = _OWN_FAULT if kind is UpstreamAuthFailed else message
+    said = CREDENTIALS_REFUSED if kind is UpstreamAuthFailed else message
     error = kind(
         said or f"the provider answered with HTTP status {status}", retry_after=delay, upstream=detail
     )

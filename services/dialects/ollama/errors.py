@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.dialects.codec import WireAnswer
+from services.dialects.failure import CREDENTIALS_REFUSED, HTTP_STATUSES, MAX_BODY_BYTES, header_delay, told
 from services.dialects.members import JsonObject, decode_json, encode_json
 from services.dialects.ollama.wire import DIALECT
 from services.runtime.errors import (
     ContextLengthExceeded,
-    Kind,
     LlmhubError,
     ModelNotFound,
     RequestTooLarge,
@@ -25,7 +25,6 @@ from services.runtime.errors import (
     UpstreamTimeout,
 )
 
-_MOST_BODY: Final = 4096
 _MOST_MESSAGE: Final = 2000
 
 _BY_STATUS: Final[dict[int, type[LlmhubError]]] = {
@@ -45,22 +44,6 @@ _MISSING: Final = ("try pulling it first", "not found")
 _BUSY: Final = ("server busy", "maximum pending requests")
 _SPENT: Final = ("usage limit", "upgrade for higher")
 
-_STATUSES: Final = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.DENIED: 403,
-    Kind.MISSING: 404,
-    Kind.CONFLICT: 409,
-    Kind.PRECONDITION: 400,
-    Kind.TOO_LARGE: 413,
-    Kind.EXHAUSTED: 429,
-    Kind.UNSUPPORTED: 501,
-    Kind.UNAVAILABLE: 503,
-    Kind.TIMEOUT: 504,
-    Kind.CANCELLED: 499,
-    Kind.BROKEN: 500,
-}
-
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> LlmhubError:
     """Read a failure; never raises."""
@@ -69,24 +52,24 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Llmhub
         value = decode_json(body)
     except ValueError:
         value = None
-    said = value.get("error") if isinstance(value, dict) else None
-    if isinstance(said, dict):
-        said = said.get("message")
-    message = said if isinstance(said, str) else ""
-    delay = _delay(shown)
+    words = value.get("error") if isinstance(value, dict) else None
+    if isinstance(words, dict):
+        words = words.get("message")
+    message = words if isinstance(words, str) else ""
+    delay = header_delay(shown)
     detail = UpstreamDetail(
         http_status=status,
         message=message[:_MOST_MESSAGE],
         request_id=shown.get("x-request-id", ""),
         dialect=DIALECT,
-        body=body[:_MOST_BODY],
+        body=body[:MAX_BODY_BYTES],
         retry_delay_source="" if delay is None else "header",
     )
     kind = _class(status, message.lower())
-    told = message[:_MOST_MESSAGE] or f"the provider answered with HTTP status {status}"
+    said = message[:_MOST_MESSAGE] or f"the provider answered with HTTP status {status}"
     if kind is UpstreamAuthFailed:
-        told = "the provider refused llmhub's credentials"
-    error = kind(told, retry_after=delay, upstream=detail)
+        said = CREDENTIALS_REFUSED
+    error = kind(said, retry_after=delay, upstream=detail)
     if kind is UpstreamTimeout:
         error.metadata["phase"] = "total"
     return error
@@ -117,15 +100,6 @@ def _class(status: int, message: str) -> type[LlmhubError]:
     return found
 
 
-def _delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as the headers say; dates are not understood."""
-    try:
-        delay = float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    return delay if math.isfinite(delay) and delay >= 0 else None
-
-
 def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
     """Write a failure as Ollama would: status and a text."""
     headers = {"content-type": "application/json; charset=utf-8"}
@@ -133,12 +107,4 @@ def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:
         headers["x-request-id"] = request_id
     if error.retry_after is not None:
         headers["retry-after"] = str(max(0, math.ceil(error.retry_after)))
-    return WireAnswer(_STATUSES[error.kind], encode_json({"error": error_text(error)}), headers)
-
-
-def error_text(error: LlmhubError) -> str:
-    """What a caller is told."""
-    told = [f"{each.field}: {each.message}" for each in error.violations if each.field]
-    if told and not any(text in error.message for text in told):
-        return f"{error.message} ({'; '.join(told)})"
-    return error.message
+    return WireAnswer(HTTP_STATUSES[error.kind], encode_json({"error": told(error)}), headers)

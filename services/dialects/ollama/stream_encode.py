@@ -10,11 +10,10 @@ from llmhub.types.v1.generation_pb2 import Finish
 from llmhub.types.v1.stream_pb2 import BlockDelta, BlockStart, Finished, Started, StreamEvent
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.codec import DecodedRequest
-from services.dialects.failure import message_error
+from services.dialects.failure import message_error, told
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, encode_json
 from services.dialects.ndjson import encode_line
-from services.dialects.ollama.errors import error_text
 from services.dialects.ollama.response import answer_message, logprob_items, write_finish
 from services.dialects.ollama.usage import write_usage
 from services.dialects.ollama.wire import DIALECT, write_time
@@ -148,7 +147,7 @@ class OllamaStreamEncoder:
             if self._parts:
                 self._line(_NOTHING)
             error = message_error(finished.error) if finished.HasField("error") else None
-            failure: JsonObject = {"error": error_text(error or StreamInterrupted("the answer broke off"))}
+            failure: JsonObject = {"error": told(error or StreamInterrupted("the answer broke off"))}
             self._out.append(encode_line(encode_json(extension.merge(failure))))
             return
         for block in sorted(self._calls):
