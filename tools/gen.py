@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import schemas
 from tools.openapi import complete
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -186,6 +187,7 @@ STEPS = (
     Step("SDK messages", "sdk/python/llmhub_client/_generated", (), sdk_messages),
     Step("TypeScript", "gen/web", ("node", "npm"), typescript),
     Step("OpenAPI", "gen/openapi", ("go",), openapi),
+    Step("schemas of new databases", "services", (), schemas.write, whole=False),
     Step("tables of the documentation", "docs", (), docs, whole=False),
 )
 

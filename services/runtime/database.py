@@ -14,6 +14,8 @@ from sqlalchemy.engine import URL, make_url
 
 from services.runtime.log import get_logger
 
+SCHEMA: Final = "schema.sqlite.sql"
+STATEMENT_END: Final = ";\n\n"
 _BUSY_MS: Final = 10_000
 _PARSING: Final = threading.Lock()
 _LOGGER = get_logger(__name__)
@@ -66,9 +68,10 @@ def open_engine(url: str, *, synchronous: Synchronous = "FULL", writes: bool = T
     return engine
 
 
-def migrate(url: str, package: str) -> None:
+def migrate(url: str, package: str, *, by_steps: bool = False) -> None:
     """Bring the schema to the newest revision of `package`, in one transaction; blocks.
 
+    A new SQLite database is made from what all migrations come to (`make gen` writes it), unless `by_steps`.
     Raises DatabaseNewer if the database is at a revision that this package does not have.
     """
     revisions = revisions_of(package)
@@ -83,7 +86,12 @@ def migrate(url: str, package: str) -> None:
                     f"{make_url(url).render_as_string()} is at revision {current} and this version of {package} "
                     f"knows up to {revisions.head}: install the newer llmhub again, or restore a backup"
                 )
-            _upgrade(connection, package)
+            whole = _schema(package) if current is None and not by_steps else None
+            if whole is not None and _is_new(connection):
+                for statement in whole:
+                    connection.exec_driver_sql(statement)
+            else:
+                _upgrade(connection, package)
             _LOGGER.info("database migrated", service=package, revision=revisions.head)
     finally:
         engine.dispose()
@@ -123,6 +131,15 @@ def _current(connection: Connection) -> str | None:
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     return None if found is None else str(found)
+
+
+def _schema(package: str) -> list[str] | None:
+    file = files(package) / "migrations" / SCHEMA
+    return file.read_text().split(STATEMENT_END)[:-1] if file.is_file() else None
+
+
+def _is_new(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite" and not inspect(connection).get_table_names()
 
 
 def _upgrade(connection: Connection, package: str) -> None:

@@ -1,9 +1,11 @@
 """Databases keep what they committed, wait for each other, and are never run by an older llmhub."""
 
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.runtime.database import DatabaseNewer, migrate, open_engine, revisions_of
+from tools.schemas import SERVICES
 
 FIRST = """
 import sqlalchemy as sa
@@ -94,6 +97,31 @@ def test_two_newest_revisions_are_a_defect(package: Path) -> None:
     (package / "0002_other.py").write_text(SECOND.replace('"0001"', "None").replace("0002", "0003"))
     with pytest.raises(ValueError, match="0001"):
         revisions_of("tried")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_new_database_is_what_all_migrations_come_to(service: str, tmp_path: Path) -> None:
+    whole, steps = (f"sqlite:///{tmp_path / name}" for name in ("whole.db", "steps.db"))
+    program = (
+        "import sys; from services.runtime.database import migrate; "
+        f"migrate({whole!r}, 'services.{service}'); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    migrate(steps, f"services.{service}", by_steps=True)
+    assert dump(tmp_path / "whole.db") == dump(tmp_path / "steps.db") != []
+
+
+def dump(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return list(connection.iterdump())
+
+
+def test_a_database_with_tables_of_somebody_else_is_migrated_by_steps(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    migrate(f"sqlite:///{tmp_path / 'x.db'}", "services.auth")
+    assert "auth_key" in "".join(dump(tmp_path / "x.db"))
 
 
 def test_alembic_is_not_imported_when_nothing_is_to_do(package: Path, url: str) -> None:
