@@ -14,7 +14,7 @@ ARGS ?=
 TEST_PROCESSES ?= 3
 TYPED := services tests tools $(if $(wildcard bench/*.py),bench) $(if $(wildcard sdk/python/*/*.py),sdk/python)
 
-.PHONY: help run test check fmt lint types imports proto gen gen-check sizes lock bench programs kill-test clean
+.PHONY: help run test check fmt lint types imports proto gen gen-check sizes lock bench fuzz programs kill-test clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench: .venv/.installed-dev ## measure cost per call against peers (needs gcc or
 programs: .venv/.installed-dev ## install Claude Code, Codex, Gemini CLI and others (1 GB) and run them on llmhub
 	@tools/programs.sh
 	@$(BIN)/python -m pytest tests/programs $(ARGS)
+
+fuzz: .venv/.installed-dev ## every parser on broken recordings for ten minutes (ARGS="--seconds 60 --only gemini")
+	@$(BIN)/python -m tools.fuzz $(ARGS)
 
 kill-test: .venv/.installed-dev ## the long run of kill -9 under load: 100 kills
 	@LLMHUB_KILLS=100 $(BIN)/python -m pytest tests/crash $(ARGS)

@@ -101,15 +101,18 @@ class AnswerLosses(Losses):
 
 def _name_all(value: object, path: str, names: list[str]) -> None:
     """Name what says something below the objects that a dialect wraps an answer in."""
-    if isinstance(value, list):
-        for each in value:
-            _name_all(each, path, names)
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if name in _WRAPPERS:
-                _name_all(each, f"{path}{name}.", names)
-            elif name not in _TOLD and says_something(each):
+    left = [(path, "", value)]
+    while left:
+        path, name, value = left.pop()
+        if name and name not in _WRAPPERS:
+            if name not in _TOLD and says_something(value):
                 names.append(path + name)
+            continue
+        here = f"{path}{name}." if name else path
+        if isinstance(value, list):
+            left.extend((here, "", each) for each in reversed(value))
+        elif isinstance(value, dict):
+            left.extend((here, inner, each) for inner, each in reversed(value.items()))
 
 
 def _comments(warnings: Iterable[LossWarning]) -> bytes:

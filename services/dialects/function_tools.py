@@ -1,8 +1,4 @@
-"""Tools in the shape that vendors took over from OpenAI: {"type": "function", "function": {…}}.
-
-A vendor that takes functions only is offered a free-text tool as a function with one text argument, under a name
-that tells its calls from others without the request at hand.
-"""
+"""Tools in the shape that vendors took over from OpenAI: {"type": "function", "function": {…}}."""
 
 from __future__ import annotations
 
@@ -17,11 +13,8 @@ from llmhub.types.v1.generation_pb2 import Tool, ToolChoiceMode
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json, json_text
 from services.dialects.raw_json import caller_json, elements, is_object, merge_deep, raw_members, raw_text
+from services.dialects.text_tools import TEXT_SUFFIX, is_text_tool, text_schema
 from services.runtime.errors import Violation
-
-TEXT_SUFFIX: Final = "__llmhub_text"
-"""Marks the function that stands for a free-text tool."""
-TEXT_INPUT: Final = "input"
 
 _NAMED: Final = frozenset({ToolChoiceMode.TOOL_CHOICE_MODE_NAMED, ToolChoiceMode.TOOL_CHOICE_MODE_ALLOWED})
 
@@ -129,44 +122,8 @@ def _write_text_tool(tool: Tool) -> JsonObject:
     function: JsonObject = {"name": tool.custom.name + TEXT_SUFFIX}
     if tool.custom.description:
         function["description"] = tool.custom.description
-    function["parameters"] = {
-        "type": "object",
-        "properties": {TEXT_INPUT: {"type": "string"}},
-        "required": [TEXT_INPUT],
-    }
+    function["parameters"] = text_schema()
     return {"type": "function", "function": function}
-
-
-def is_text_tool(name: str) -> bool:
-    """Whether a function stands for a free-text tool."""
-    return name.endswith(TEXT_SUFFIX) and name != TEXT_SUFFIX
-
-
-def text_input(arguments: str) -> str:
-    """The text in the arguments of a function that stands for a free-text tool."""
-    try:
-        value = decode_json(arguments)
-    except ValueError:
-        return arguments
-    text = value.get(TEXT_INPUT) if isinstance(value, dict) else None
-    return text if isinstance(text, str) else arguments
-
-
-def name_call(call: ToolCall, name: str) -> None:
-    """Set a call's name and kind from the function's name."""
-    if is_text_tool(name):
-        call.name = name.removesuffix(TEXT_SUFFIX)
-        call.kind = ToolKind.TOOL_KIND_CUSTOM
-    else:
-        call.name = name
-        call.kind = ToolKind.TOOL_KIND_FUNCTION
-
-
-def function_of(call: ToolCall) -> tuple[str, str]:
-    """The function's name and arguments for a call of either kind."""
-    if call.kind == ToolKind.TOOL_KIND_CUSTOM:
-        return call.name + TEXT_SUFFIX, json_text({TEXT_INPUT: call.arguments})
-    return call.name, call.arguments
 
 
 def chosen_names(request: GenerateRequest, losses: Losses) -> frozenset[str] | None:

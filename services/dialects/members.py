@@ -22,6 +22,9 @@ SHAPE: Final = "$shape"
 
 JsonObject = dict[str, Any]
 
+JSON_FAULTS: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are no JSON."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -56,7 +59,7 @@ def _decode_mended(data: bytes | str | msgspec.Raw, fault: str) -> Any:
         raise ValueError(fault)
     try:
         return _decode(fixed)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise ValueError(str(error)) from None
 
 
@@ -65,7 +68,7 @@ def request_object(body: bytes) -> JsonObject:
     try:
         # To the letter: what a caller sends is not repaired on the way.
         value = _decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise RequestInvalid(
             "the body is not valid JSON", violations=(Violation("", f"not valid JSON: {error}"),)
         ) from None
@@ -244,11 +247,16 @@ def foreign_members(extensions: Mapping[str, str], dialect: str) -> list[tuple[s
 
 def says_something(value: object) -> bool:
     """Tell a member that is lost from the skeleton of one whose values stand in typed fields."""
-    if isinstance(value, dict):
-        return any(says_something(each) for name, each in value.items() if name != "type")
-    if isinstance(value, list):
-        return any(says_something(each) for each in value)
-    return value is not None and not (isinstance(value, str) and value[:1] in {"", "\0"})
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            left.extend(inner for name, inner in each.items() if name != "type")
+        elif isinstance(each, list):
+            left.extend(each)
+        elif each is not None and not (isinstance(each, str) and each[:1] in {"", "\0"}):
+            return True
+    return False
 
 
 def plain_number(value: float) -> int | float:

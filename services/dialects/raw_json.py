@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.dialects.members import JsonObject, decode_json
+from services.dialects.members import JSON_FAULTS, JsonObject, decode_json
 from services.runtime.errors import RequestInvalid, Violation
 
 _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -14,11 +14,15 @@ _elements_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def object_keeping(data: bytes | msgspec.Raw, *names: str) -> JsonObject:
-    """Read an object, leaving the named members as msgspec.Raw; raise ValueError for anything else."""
+    """Read an object, leaving the named members as msgspec.Raw; raise ValueError for anything else.
+
+    What is left as text is JSON too: it can be read later without a fault.
+    """
     members: dict[str, Any] = raw_members(data)
     for name, raw in members.items():
+        value = decode_json(raw)
         if name not in names:
-            members[name] = decode_json(raw)
+            members[name] = value
     return members
 
 
@@ -26,7 +30,7 @@ def raw_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     """Read an object, leaving all members as they are; raise ValueError for anything else."""
     try:
         return _members_of(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise ValueError(str(error)) from None
 
 
@@ -34,7 +38,7 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     """Read an array, leaving its elements as they are; raise ValueError for anything else."""
     try:
         return _elements_of(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise ValueError(str(error)) from None
 
 

@@ -20,11 +20,10 @@ from llmhub.types.v1.content_pb2 import (
 )
 from services.dialects.anthropic.citations import read_citations
 from services.dialects.anthropic.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     REDACTED,
     SIGNATURE,
+    TOOL_REFERENCE,
     elements,
     object_keeping,
     quiet,
@@ -32,6 +31,7 @@ from services.dialects.anthropic.wire import (
     take_raw,
     take_type,
     take_word,
+    tool_reference_text,
     type_of,
 )
 from services.dialects.members import Members, decode_json
@@ -64,22 +64,6 @@ def read_opaque(raw: msgspec.Raw, block_type: str) -> Part:
 def signature_state(signature: str, kind: str = SIGNATURE) -> OpaqueState:
     """The state that a signature, or withheld thinking, is."""
     return OpaqueState(data=signature.encode(), dialect=DIALECT, kind=kind)
-
-
-def is_custom(name: str) -> bool:
-    """Tell whether a tool's name is that of a function standing for a free-text tool."""
-    return name.endswith(CUSTOM_TOOL_SUFFIX)
-
-
-def custom_input(arguments: str) -> str:
-    """The free text in such a function's arguments; the arguments themselves if it is not there."""
-    try:
-        value = decode_json(arguments)
-    except ValueError:
-        return arguments
-    if type(value) is dict and len(value) == 1 and type(text := value.get(CUSTOM_TOOL_INPUT)) is str:
-        return text
-    return arguments
 
 
 def take_cache(members: Members, mark_of: Callable[[], CacheMark]) -> None:
@@ -126,6 +110,16 @@ def _text(members: Members, part: Part) -> bool:
     return True
 
 
+def _tool_reference(members: Members, part: Part) -> bool:
+    """Names a tool that a search of the caller's own has found; to models that do not know such blocks, in words."""
+    name = members.text("tool_name")
+    if name is None:
+        return False
+    part.text = tool_reference_text(name)
+    members.hint(TOOL_REFERENCE, name)
+    return True
+
+
 def _thinking(members: Members, part: Part) -> bool:
     part.reasoning.text = members.text("thinking") or ""
     signature = members.text("signature")
@@ -147,14 +141,11 @@ def _redacted_thinking(members: Members, part: Part) -> bool:
 def _tool_use(members: Members, part: Part) -> bool:
     call = part.tool_call
     call.id = take_word(members, "id")
-    call.name = take_word(members, "name")
-    call.kind = TOOL_KIND_FUNCTION
+    name_call(call, take_word(members, "name"))
     raw = take_raw(members, "input")
     call.arguments = raw_text(raw) if raw is not None else ""
-    if is_custom(call.name):
-        call.name = call.name.removesuffix(CUSTOM_TOOL_SUFFIX)
-        call.kind = TOOL_KIND_CUSTOM
-        call.arguments = custom_input(call.arguments)
+    if call.kind == TOOL_KIND_CUSTOM:
+        call.arguments = text_input(call.arguments)
     return True
 
 
@@ -265,9 +256,10 @@ def _exact_base64(data: str | None) -> bytes | None:
 
 _Reader = Callable[[Members, Part], bool]
 _NESTED_SOURCE: Final[dict[str, _Reader]] = {"text": _text, "image": _image}
-_NESTED: Final[dict[str, _Reader]] = {**_NESTED_SOURCE, "document": _document}
+_TOP: Final[dict[str, _Reader]] = {**_NESTED_SOURCE, "document": _document}
+_NESTED: Final[dict[str, _Reader]] = {**_TOP, TOOL_REFERENCE: _tool_reference}
 _READERS: Final[dict[str, _Reader]] = {
-    **_NESTED,
+    **_TOP,
     "thinking": _thinking,
     "redacted_thinking": _redacted_thinking,
     "tool_use": _tool_use,

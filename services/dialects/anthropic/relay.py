@@ -14,7 +14,7 @@ from services.dialects.anthropic.usage import merge_usage, read_usage
 from services.dialects.anthropic.wire import elements, object_keeping, raw_text, take_raw
 from services.dialects.codec import Passed, RelayBody
 from services.dialects.failure import error_message
-from services.dialects.members import JsonObject, Members, decode_json, encode_json, json_text
+from services.dialects.members import JSON_FAULTS, JsonObject, Members, decode_json, encode_json, json_text
 from services.dialects.sse import SseEvent, SseParser
 from services.dialects.surrogates import mended
 from services.runtime.errors import LlmhubError, RequestInvalid, UpstreamProtocol, Violation
@@ -210,7 +210,7 @@ def _block_size(raw: msgspec.Raw) -> tuple[int, str]:
     """Characters in a block, and its type."""
     try:
         block = _sized(raw)
-    except msgspec.MsgspecError:
+    except JSON_FAULTS:
         return len(memoryview(raw)), ""
     size = len(block.text) + len(block.thinking)
     if block.type == "tool_use":

@@ -31,7 +31,7 @@ from services.dialects.anthropic.frames import (
     hot_delta,
     lone_delta,
 )
-from services.dialects.anthropic.read_blocks import custom_input, read_block, signature_state
+from services.dialects.anthropic.read_blocks import read_block, signature_state
 from services.dialects.anthropic.usage import merge_usage, read_usage
 from services.dialects.anthropic.wire import DIALECT, object_keeping, raw_text, take_raw
 from services.dialects.failure import error_message
@@ -304,7 +304,7 @@ class AnthropicStreamDecoder:
         if block.kind == "tool_call":
             arguments = "".join(block.arguments)
             if block.custom:
-                self._emit(block_delta=BlockDelta(block=index, arguments=custom_input(arguments)))
+                self._emit(block_delta=BlockDelta(block=index, arguments=text_input(arguments)))
             elif not arguments:
                 # A call without arguments has none in the stream, and {} in the whole answer.
                 made = self._emit(block_delta=BlockDelta(block=index, arguments="{}"))

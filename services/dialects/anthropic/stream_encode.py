@@ -28,7 +28,6 @@ from services.dialects.anthropic.response import made_id
 from services.dialects.anthropic.serial import BlockSerializer
 from services.dialects.anthropic.usage import write_usage
 from services.dialects.anthropic.wire import (
-    CUSTOM_TOOL_INPUT,
     DIALECT,
     SIGNATURE,
     merge_back,
@@ -258,7 +257,7 @@ class AnthropicStreamEncoder:
         else:
             written = self._written.pop(event.block_stop.block, None)
             if written is not None and written.custom:
-                text = json_text({CUSTOM_TOOL_INPUT: "".join(written.arguments)})
+                text = text_arguments("".join(written.arguments))
                 self._send_delta(index, {"type": "input_json_delta", "partial_json": text}, event)
             body: JsonObject = {"index": index}
             self._send("content_block_stop", merge_back(body, Extension(event.extensions, DIALECT)))

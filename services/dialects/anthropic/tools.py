@@ -17,10 +17,8 @@ from llmhub.types.v1.generation_pb2 import (
     Tool,
     ToolChoice,
 )
-from services.dialects.anthropic.read_blocks import Faults, is_custom, take_cache
+from services.dialects.anthropic.read_blocks import Faults, take_cache
 from services.dialects.anthropic.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     Block,
     caller_json,
@@ -100,7 +98,7 @@ def write_tool_choice(choice: ToolChoice, tools: Sequence[Tool], losses: Losses)
     losses.foreign(choice.extensions, DIALECT, "tool_choice")
     block: JsonObject = {"type": _WORDS.get(choice.mode, "auto")}
     if choice.mode == TOOL_CHOICE_MODE_NAMED and choice.names:
-        block["name"] = _offered_name(choice.names[0], tools)
+        block["name"] = offered_name(choice.names[0], tools)
         if len(choice.names) > 1:
             losses.altered("tool_choice.names", "Anthropic can be made to call one tool only: the first")
     if choice.HasField("parallel") and choice.mode != TOOL_CHOICE_MODE_NONE:
@@ -123,8 +121,8 @@ def _read_tool(raw: msgspec.Raw, path: str, faults: Faults) -> Tool:
     name = take_word(members, "name")
     description = take_word(members, "description")
     schema = take_raw(members, "input_schema")
-    if is_custom(name):
-        tool.custom.name = name.removesuffix(CUSTOM_TOOL_SUFFIX)
+    if is_text_tool(name):
+        tool.custom.name = name.removesuffix(TEXT_SUFFIX)
         tool.custom.description = description
     else:
         tool.function.name = name
@@ -182,18 +180,8 @@ def _schema(text: str, field: str) -> msgspec.Raw | JsonObject:
 
 def _custom(tool: Tool) -> JsonObject:
     custom = tool.custom
-    block: JsonObject = {"name": custom.name + CUSTOM_TOOL_SUFFIX}
+    block: JsonObject = {"name": custom.name + TEXT_SUFFIX}
     if custom.description:
         block["description"] = custom.description
-    block["input_schema"] = {
-        "type": "object",
-        "properties": {CUSTOM_TOOL_INPUT: {"type": "string"}},
-        "required": [CUSTOM_TOOL_INPUT],
-        "additionalProperties": False,
-    }
+    block["input_schema"] = {**text_schema(), "additionalProperties": False}
     return block
-
-
-def _offered_name(name: str, tools: Sequence[Tool]) -> str:
-    """The name under which a tool was offered: free-text tools have another one there."""
-    return name + CUSTOM_TOOL_SUFFIX if any(tool.custom.name == name for tool in tools) else name

@@ -20,9 +20,6 @@ SIGNATURE: Final = "signature"
 REDACTED: Final = "redacted_thinking"
 
 _QUIET: Final = "="
-CUSTOM_TOOL_SUFFIX: Final = "__llmhub_text"
-"""Marks the function that stands for a free-text tool, so that its calls can be told without the request."""
-CUSTOM_TOOL_INPUT: Final = "input"
 
 Block = JsonObject | msgspec.Raw
 

@@ -9,15 +9,15 @@ import msgspec
 from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, CacheMark, Part, Reasoning, ToolCall, ToolResult
 from services.dialects.anthropic.citations import NO_SUCH_CITATION, write_citation
 from services.dialects.anthropic.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     REDACTED,
     SIGNATURE,
+    TOOL_REFERENCE,
     Block,
     caller_json,
     merge_back,
     own_state,
+    tool_reference_text,
     tool_use_id,
 )
 from services.dialects.anthropic.write_media import write_media
@@ -34,29 +34,6 @@ def write_cache(mark: CacheMark) -> JsonObject:
     if mark.ttl:
         control["ttl"] = mark.ttl
     return merge_back(control, extension)
-
-
-def tool_input(call: ToolCall) -> tuple[msgspec.Raw, bool]:
-    """A call's arguments as an object, and whether they had to be wrapped to be one."""
-    text = call.arguments
-    if call.kind == TOOL_KIND_CUSTOM:
-        return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: text})), False
-    if not text or text.isspace():
-        return msgspec.Raw("{}"), False
-    try:
-        value = decode_json(text)
-    except ValueError:
-        return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: text})), True
-    if type(value) is dict:
-        return msgspec.Raw(text), False
-    if value is None:
-        return msgspec.Raw("{}"), False
-    return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: msgspec.Raw(text)})), True
-
-
-def tool_name(call: ToolCall) -> str:
-    """The name under which the called tool was offered to Anthropic."""
-    return call.name + CUSTOM_TOOL_SUFFIX if call.kind == TOOL_KIND_CUSTOM else call.name
 
 
 class BlockWriter:
@@ -91,7 +68,7 @@ class BlockWriter:
     def _block(self, kind: str | None, part: Part, extension: Extension, path: str) -> JsonObject | None:
         match kind:
             case "text":
-                return self._text(part, path)
+                return _tool_reference(part, extension) or self._text(part, path)
             case "refusal":
                 return self._refusal(part.refusal, path)
             case "media":
@@ -134,13 +111,13 @@ class BlockWriter:
         return block
 
     def _tool_use(self, call: ToolCall, path: str) -> JsonObject:
-        arguments, wrapped = tool_input(call)
+        arguments, wrapped = argument_object(call)
         if wrapped:
             self._losses.altered(f"{path}.tool_call.arguments", "not a JSON object: wrapped into one")
         return {
             "type": "tool_use",
             "id": call.id if self._answer else tool_use_id(call.id),
-            "name": tool_name(call),
+            "name": function_name(call),
             "input": arguments,
         }
 
@@ -174,6 +151,14 @@ class BlockWriter:
         elif "unsigned" not in extension.shape:
             block["signature"] = ""
         return block
+
+
+def _tool_reference(part: Part, extension: Extension) -> JsonObject | None:
+    """The block that a text stands for, if it still says what was read from one."""
+    name = extension.shape.get(TOOL_REFERENCE)
+    if type(name) is not str or part.text != tool_reference_text(name):
+        return None
+    return {"type": TOOL_REFERENCE, "tool_name": name}
 
 
 def reasoning_text(reasoning: Reasoning) -> str:

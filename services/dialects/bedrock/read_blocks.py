@@ -12,8 +12,6 @@ from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, TOOL_KIND_FUNCTION, Ca
 from services.dialects.bedrock.citations import read_citation, take_texts
 from services.dialects.bedrock.media import read_media
 from services.dialects.bedrock.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     FORMAT_TOOL_SUFFIX,
     REDACTED,
@@ -76,11 +74,6 @@ def read_opaque(text: str, block_type: str) -> Part:
     return part
 
 
-def is_custom(name: str) -> bool:
-    """Tell whether a tool's name is that of a function standing for a free-text tool."""
-    return name.endswith(CUSTOM_TOOL_SUFFIX)
-
-
 def is_format(name: str) -> bool:
     """Tell whether a tool's name is that of a function standing for a structured answer."""
     return name.endswith(FORMAT_TOOL_SUFFIX)
@@ -89,17 +82,6 @@ def is_format(name: str) -> bool:
 def is_call(part: Part) -> bool:
     """Tell whether a part of an answer is a tool's call, one of the provider's own tools included."""
     return part.HasField("tool_call") or part.HasField("opaque")
-
-
-def custom_input(arguments: str) -> str:
-    """The free text in such a function's arguments; the arguments themselves if it is not there."""
-    try:
-        value = decode_json(arguments)
-    except ValueError:
-        return arguments
-    if type(value) is dict and len(value) == 1 and type(text := value.get(CUSTOM_TOOL_INPUT)) is str:
-        return text
-    return arguments
 
 
 def server_type(value: JsonObject) -> str:
@@ -144,13 +126,8 @@ def _tool_use(raw: msgspec.Raw, part: Part) -> str | None:
         return None
     call = part.tool_call
     call.id = take_word(members, "toolUseId")
-    call.name = called
-    call.kind = TOOL_KIND_FUNCTION
-    call.arguments = text
-    if is_custom(called):
-        call.name = called.removesuffix(CUSTOM_TOOL_SUFFIX)
-        call.kind = TOOL_KIND_CUSTOM
-        call.arguments = custom_input(text)
+    name_call(call, called)
+    call.arguments = text_input(text) if call.kind == TOOL_KIND_CUSTOM else text
     members.save(part.extensions, DIALECT)
     return None
 

@@ -11,9 +11,8 @@ from llmhub.types.v1.content_pb2 import MEDIA_KIND_IMAGE, TOOL_KIND_CUSTOM, TOOL
 from llmhub.types.v1.stream_pb2 import BlockDelta
 from services.dialects.bedrock.citations import read_citation
 from services.dialects.bedrock.formats import type_of_format
-from services.dialects.bedrock.read_blocks import is_custom, is_format, read_opaque, server_type
+from services.dialects.bedrock.read_blocks import is_format, read_opaque, server_type
 from services.dialects.bedrock.wire import (
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     REDACTED,
     SIGNATURE,
@@ -129,11 +128,7 @@ def _tool_start(raw: msgspec.Raw, part: Part) -> Block | None:
         return Block("text", formatted=True)
     call = part.tool_call
     call.id = take_word(members, "toolUseId")
-    call.name = name
-    call.kind = TOOL_KIND_FUNCTION
-    if is_custom(name):
-        call.name = name.removesuffix(CUSTOM_TOOL_SUFFIX)
-        call.kind = TOOL_KIND_CUSTOM
+    name_call(call, name)
     members.save(part.extensions, DIALECT)
     return Block("tool_call", custom=call.kind == TOOL_KIND_CUSTOM)
 

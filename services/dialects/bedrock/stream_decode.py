@@ -25,7 +25,6 @@ from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.bedrock.errors import frame_error
 from services.dialects.bedrock.finish import read_finish
 from services.dialects.bedrock.frames import HotDelta, hot_delta
-from services.dialects.bedrock.read_blocks import custom_input
 from services.dialects.bedrock.response import take_tier
 from services.dialects.bedrock.stream_blocks import Block, begins_with, read_delta, read_start
 from services.dialects.bedrock.usage import read_usage
@@ -247,7 +246,7 @@ class BedrockStreamDecoder:
         if block.kind == "tool_call":
             arguments = "".join(block.arguments)
             if block.custom:
-                self._emit(block_delta=BlockDelta(block=index, arguments=custom_input(arguments)))
+                self._emit(block_delta=BlockDelta(block=index, arguments=text_input(arguments)))
             elif not arguments:
                 # A call without arguments has none in the stream, and {} in the whole answer.
                 self._emit(block_delta=BlockDelta(block=index, arguments="{}")).extensions[DIALECT] = MADE_UP

@@ -17,7 +17,6 @@ from services.dialects.bedrock.finish import write_finish
 from services.dialects.bedrock.formats import format_of
 from services.dialects.bedrock.usage import write_usage
 from services.dialects.bedrock.wire import (
-    CUSTOM_TOOL_INPUT,
     DIALECT,
     REDACTED,
     SIGNATURE,
@@ -158,7 +157,7 @@ class BedrockStreamEncoder:
             case "tool_call":
                 self._calls = True
                 written.custom = part.tool_call.kind == TOOL_KIND_CUSTOM
-                call: JsonObject = {"toolUseId": part.tool_call.id, "name": tool_name(part.tool_call)}
+                call: JsonObject = {"toolUseId": part.tool_call.id, "name": function_name(part.tool_call)}
                 start = {"toolUse": merge_back(call, Extension(part.extensions, DIALECT))}
             case "media" if part.media.kind == MEDIA_KIND_IMAGE:
                 image: JsonObject = {"format": format_of(part.media)} if part.media.mime_type else {}
@@ -198,7 +197,7 @@ class BedrockStreamEncoder:
         if written is None or _is_made_up(event):
             return
         if written.custom:
-            text = json_text({CUSTOM_TOOL_INPUT: "".join(written.arguments)})
+            text = text_arguments("".join(written.arguments))
             self._send(
                 "contentBlockDelta", {"contentBlockIndex": index, "delta": {"toolUse": {"input": text}}}
             )

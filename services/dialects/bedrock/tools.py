@@ -17,10 +17,8 @@ from llmhub.types.v1.generation_pb2 import (
     Tool,
     ToolChoice,
 )
-from services.dialects.bedrock.read_blocks import Faults, is_custom, read_cache
+from services.dialects.bedrock.read_blocks import Faults, read_cache
 from services.dialects.bedrock.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     Block,
     caller_json,
@@ -28,7 +26,7 @@ from services.dialects.bedrock.wire import (
     take_raw,
     take_word,
 )
-from services.dialects.bedrock.write_blocks import tool_name, write_cache
+from services.dialects.bedrock.write_blocks import write_cache
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
 from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
@@ -99,7 +97,7 @@ def tools_used(messages: Sequence[Message]) -> list[str]:
     for message in messages:
         for part in message.parts:
             if part.HasField("tool_call"):
-                names[tool_name(part.tool_call)] = None
+                names[function_name(part.tool_call)] = None
             results = results or part.HasField("tool_result")
     return list(names) or (["unknown"] if results else [])
 
@@ -117,7 +115,7 @@ def write_tool_choice(choice: ToolChoice, tools: Sequence[Tool], losses: Losses)
         return None
     inner: JsonObject = {}
     if choice.mode == TOOL_CHOICE_MODE_NAMED and choice.names:
-        inner["name"] = _offered_name(choice.names[0], tools)
+        inner["name"] = offered_name(choice.names[0], tools)
         if len(choice.names) > 1:
             losses.altered("tool_choice.names", "Bedrock can be made to call one tool only: the first")
     return {word: merge_back(inner, Extension(choice.extensions, DIALECT))}
@@ -146,8 +144,8 @@ def _read_function(raw: msgspec.Raw, path: str, faults: Faults) -> Tool | None:
     tool = Tool()
     name = take_word(members, "name")
     description = take_word(members, "description")
-    if is_custom(name):
-        tool.custom.name = name.removesuffix(CUSTOM_TOOL_SUFFIX)
+    if is_text_tool(name):
+        tool.custom.name = name.removesuffix(TEXT_SUFFIX)
         tool.custom.description = description
     else:
         tool.function.name = name
@@ -202,18 +200,8 @@ def _schema(text: str, field: str) -> msgspec.Raw | JsonObject:
 
 def _custom(tool: Tool) -> JsonObject:
     custom = tool.custom
-    spec: JsonObject = {"name": custom.name + CUSTOM_TOOL_SUFFIX}
+    spec: JsonObject = {"name": custom.name + TEXT_SUFFIX}
     if custom.description:
         spec["description"] = custom.description
-    schema = {
-        "type": "object",
-        "properties": {CUSTOM_TOOL_INPUT: {"type": "string"}},
-        "required": [CUSTOM_TOOL_INPUT],
-    }
-    spec["inputSchema"] = {"json": schema}
+    spec["inputSchema"] = {"json": text_schema()}
     return spec
-
-
-def _offered_name(name: str, tools: Sequence[Tool]) -> str:
-    """The name under which a tool was offered: free-text tools have another one there."""
-    return name + CUSTOM_TOOL_SUFFIX if any(tool.custom.name == name for tool in tools) else name

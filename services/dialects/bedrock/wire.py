@@ -20,9 +20,6 @@ DIALECT: Final = "bedrock"
 SIGNATURE: Final = "signature"
 REDACTED: Final = "redactedContent"
 
-CUSTOM_TOOL_SUFFIX: Final = "__llmhub_text"
-"""Marks the function that stands for a free-text tool, so that its calls can be told without the request."""
-CUSTOM_TOOL_INPUT: Final = "input"
 FORMAT_TOOL_SUFFIX: Final = "__llmhub_json"
 """Marks the function whose arguments stand for a structured answer."""
 

@@ -11,8 +11,6 @@ from services.dialects.bedrock.citations import split_texts, write_citation
 from services.dialects.bedrock.media import DocumentNames, write_media
 from services.dialects.bedrock.read_blocks import CITED, GUARD, JSON_RESULT
 from services.dialects.bedrock.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     REDACTED,
     SIGNATURE,
@@ -35,29 +33,6 @@ def write_cache(mark: CacheMark, losses: Losses, path: str) -> JsonObject:
     if mark.ttl:
         point["ttl"] = mark.ttl
     return {"cachePoint": merge_back(point, extension)}
-
-
-def tool_input(call: ToolCall) -> tuple[msgspec.Raw, bool]:
-    """A call's arguments as an object, and whether they had to be wrapped to be one."""
-    text = call.arguments
-    if call.kind == TOOL_KIND_CUSTOM:
-        return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: text})), False
-    if not text or text.isspace():
-        return msgspec.Raw("{}"), False
-    try:
-        value = decode_json(text)
-    except ValueError:
-        return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: text})), True
-    if type(value) is dict:
-        return msgspec.Raw(text), False
-    if value is None:
-        return msgspec.Raw("{}"), False
-    return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: msgspec.Raw(text)})), True
-
-
-def tool_name(call: ToolCall) -> str:
-    """The name under which the called tool was offered to Bedrock."""
-    return call.name + CUSTOM_TOOL_SUFFIX if call.kind == TOOL_KIND_CUSTOM else call.name
 
 
 class BlockWriter:
@@ -156,11 +131,11 @@ class BlockWriter:
         return {GUARD: block} if type(guard) is dict and block is not None else block
 
     def _tool_use(self, call: ToolCall, path: str) -> JsonObject:
-        arguments, wrapped = tool_input(call)
+        arguments, wrapped = argument_object(call)
         if wrapped:
             self._losses.altered(f"{path}.tool_call.arguments", "not a JSON object: wrapped into one")
         call_id = call.id if self._answer or self._own else tool_use_id(call.id)
-        return {"toolUseId": call_id, "name": tool_name(call), "input": arguments}
+        return {"toolUseId": call_id, "name": function_name(call), "input": arguments}
 
     def _tool_result(self, result: ToolResult, path: str) -> JsonObject:
         call_id = result.call_id if self._own else tool_use_id(result.call_id)

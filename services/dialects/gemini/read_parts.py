@@ -11,8 +11,6 @@ from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, TOOL_KIND_FUNCTION, Pa
 from services.dialects.gemini.ids import CallIds
 from services.dialects.gemini.media import read_file, read_inline
 from services.dialects.gemini.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     canonical,
     elements,
@@ -77,17 +75,6 @@ def read_part(raw: msgspec.Raw, path: str, faults: Faults, ids: CallIds) -> Part
     return part
 
 
-def custom_input(arguments: str) -> str:
-    """The free text in the arguments of a function that stands for a free-text tool."""
-    try:
-        value = decode_json(arguments)
-    except ValueError:
-        return arguments
-    if type(value) is dict and len(value) == 1 and type(text := value.get(CUSTOM_TOOL_INPUT)) is str:
-        return text
-    return arguments
-
-
 def _opaque(raw: msgspec.Raw, kind: str, read: Part) -> Part:
     """Carry a part as it is, but for its signature, which is bound to where it came from."""
     part = Part()
@@ -135,17 +122,15 @@ def _function_call(members: Members, part: Part, spelled: list[str], ids: CallId
         return False
     inner = Members(canonical(object_keeping(raw, "args"), spelled, "functionCall."))
     call = part.tool_call
-    call.name = inner.word("name") or ""
-    call.kind = TOOL_KIND_FUNCTION
+    name = inner.word("name") or ""
+    name_call(call, name)
     arguments = take_raw(inner, "args")
     call.arguments = raw_text(arguments) if arguments is not None else ""
     given = inner.word("id")
-    call.id = ids.call(call.name, given)
+    call.id = ids.call(name, given)
     call.id_generated = given is None
-    if call.name.endswith(CUSTOM_TOOL_SUFFIX):
-        call.name = call.name.removesuffix(CUSTOM_TOOL_SUFFIX)
-        call.kind = TOOL_KIND_CUSTOM
-        call.arguments = custom_input(call.arguments)
+    if call.kind == TOOL_KIND_CUSTOM:
+        call.arguments = text_input(call.arguments)
     put_back(members, "functionCall", inner.rest)
     return True
 
@@ -160,7 +145,7 @@ def _function_response(members: Members, part: Part, spelled: list[str], ids: Ca
     name = inner.word("name") or ""
     given = inner.word("id")
     result.call_id = ids.answer(name, given)
-    result.name = name.removesuffix(CUSTOM_TOOL_SUFFIX)
+    result.name = name.removesuffix(TEXT_SUFFIX)
     if result.name != name:
         members.hint("custom")
     if given is None:

@@ -212,7 +212,8 @@ class GeminiStreamEncoder:
         index = index if type(index) is int else 0
         candidate: JsonObject = {}
         whole = spec.get("whole")
-        parts = self._writer.write_all(content.parts.get(index, ()), "")
+        # Once: a chunk may have several candidates of one number.
+        parts = self._writer.write_all(content.parts.pop(index, ()), "")
         written = whole if isinstance(whole, dict) else write_content(parts, spec)
         if written is not None:
             candidate["content"] = written

@@ -20,8 +20,6 @@ from llmhub.types.v1.generation_pb2 import (
 from services.dialects.gemini.read_parts import Faults
 from services.dialects.gemini.schema import read_schema, write_schema
 from services.dialects.gemini.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     caller_json,
     canonical,
@@ -111,8 +109,7 @@ def write_choice(choice: ToolChoice, tools: Sequence[Tool], losses: Losses) -> J
     if choice.mode == TOOL_CHOICE_MODE_UNSPECIFIED:
         return None
     config: JsonObject = {"mode": "AUTO"}
-    offered = {tool.custom.name for tool in tools if tool.HasField("custom")}
-    names = [name + CUSTOM_TOOL_SUFFIX if name in offered else name for name in choice.names]
+    names = [offered_name(name, tools) for name in choice.names]
     match choice.mode:
         case mode if mode in {TOOL_CHOICE_MODE_REQUIRED, TOOL_CHOICE_MODE_NAMED}:
             config["mode"] = "ANY"
@@ -163,8 +160,8 @@ def _read_function(raw: msgspec.Raw, path: str, faults: Faults) -> tuple[Tool, M
     name = members.word("name") or ""
     description = members.word("description") or ""
     save_spelling(members, spelled)
-    if name.endswith(CUSTOM_TOOL_SUFFIX):
-        tool.custom.name = name.removesuffix(CUSTOM_TOOL_SUFFIX)
+    if is_text_tool(name):
+        tool.custom.name = name.removesuffix(TEXT_SUFFIX)
         tool.custom.description = description
         for schema in _SCHEMAS:
             members.rest.pop(schema, None)
@@ -212,14 +209,10 @@ def _write_function(tool: Tool, extension: Extension, losses: Losses, path: str)
 
 
 def _custom(tool: Tool) -> JsonObject:
-    declaration: JsonObject = {"name": tool.custom.name + CUSTOM_TOOL_SUFFIX}
+    declaration: JsonObject = {"name": tool.custom.name + TEXT_SUFFIX}
     if tool.custom.description:
         declaration["description"] = tool.custom.description
-    declaration["parametersJsonSchema"] = {
-        "type": "object",
-        "properties": {CUSTOM_TOOL_INPUT: {"type": "string"}},
-        "required": [CUSTOM_TOOL_INPUT],
-    }
+    declaration["parametersJsonSchema"] = text_schema()
     return declaration
 
 

@@ -14,9 +14,6 @@ from services.runtime.errors import RequestInvalid, Violation
 DIALECT: Final = "gemini"
 SIGNATURE: Final = "thought_signature"
 
-CUSTOM_TOOL_SUFFIX: Final = "__llmhub_text"
-"""Marks the function that stands for a free-text tool, so that its calls can be told without the request."""
-CUSTOM_TOOL_INPUT: Final = "input"
 
 SNAKE: Final = "snake"
 """Hint: which members were spelled with underscores; the API takes both spellings."""

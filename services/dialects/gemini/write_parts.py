@@ -13,8 +13,6 @@ from services.dialects.gemini.ids import is_made
 from services.dialects.gemini.media import write_media
 from services.dialects.gemini.read_parts import ANONYMOUS, SAID, SILENT, SPOKEN
 from services.dialects.gemini.wire import (
-    CUSTOM_TOOL_INPUT,
-    CUSTOM_TOOL_SUFFIX,
     DIALECT,
     caller_json,
     merge_back,
@@ -30,34 +28,11 @@ MADE_UP: Final = "made"
 def call_names(messages: Sequence[Message]) -> dict[str, str]:
     """The function's name by call id: Gemini matches results by name."""
     return {
-        part.tool_call.id: tool_name(part.tool_call)
+        part.tool_call.id: function_name(part.tool_call)
         for message in messages
         for part in message.parts
         if part.HasField("tool_call")
     }
-
-
-def tool_name(call: ToolCall) -> str:
-    """The name under which the called tool was offered to Gemini."""
-    return call.name + CUSTOM_TOOL_SUFFIX if call.kind == TOOL_KIND_CUSTOM else call.name
-
-
-def tool_arguments(call: ToolCall) -> tuple[msgspec.Raw | None, bool]:
-    """A call's arguments as an object, None if it has none, and whether they had to be wrapped to be one."""
-    text = call.arguments
-    if call.kind == TOOL_KIND_CUSTOM:
-        return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: text})), False
-    if not text or text.isspace():
-        return None, False
-    try:
-        value = decode_json(text)
-    except ValueError:
-        return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: text})), True
-    if type(value) is dict:
-        return msgspec.Raw(text), False
-    if value is None:
-        return None, False
-    return msgspec.Raw(json_text({CUSTOM_TOOL_INPUT: msgspec.Raw(text)})), True
 
 
 class PartWriter:
@@ -140,10 +115,10 @@ class PartWriter:
         return {"text": part.text}
 
     def _function_call(self, call: ToolCall, path: str) -> JsonObject:
-        arguments, wrapped = tool_arguments(call)
+        arguments, wrapped = argument_object(call)
         if wrapped:
             self._losses.altered(f"{path}.tool_call.arguments", "not a JSON object: wrapped into one")
-        inner: JsonObject = {"name": tool_name(call)}
+        inner: JsonObject = {"name": function_name(call)}
         if arguments is not None:
             inner["args"] = arguments
         if call.id and not call.id_generated and not is_made(call.id):
@@ -183,8 +158,8 @@ class PartWriter:
 
     def _tool_result(self, result: ToolResult, extension: Extension, path: str) -> list[JsonObject]:
         name = result.name or self._names.get(result.call_id, "")
-        if "custom" in extension.shape or self._names.get(result.call_id, "") == name + CUSTOM_TOOL_SUFFIX:
-            name += CUSTOM_TOOL_SUFFIX
+        if "custom" in extension.shape or self._names.get(result.call_id, "") == name + TEXT_SUFFIX:
+            name += TEXT_SUFFIX
         own = SAID in extension.shape or SILENT in extension.shape
         if not name and not own:
             self._losses.altered(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
+from services.dialects.end_user import end_user
 from services.dialects.losses import Losses
 from services.dialects.members import JsonObject, Members, plain_number
 from services.dialects.openai.target import Target
@@ -121,7 +122,9 @@ def encode_options(request: GenerateRequest, body: JsonObject, target: Target) -
     if options.HasField("seed"):
         body[_spelling(shape.get("seed"), _SEEDS, profile.seed)] = options.seed
     if options.end_user_id:
-        body[_spelling(shape.get("end_user"), _END_USERS, profile.end_user)] = options.end_user_id
+        spelled = shape.get("end_user")
+        user = options.end_user_id if spelled else end_user(options.end_user_id, target.losses)
+        body[_spelling(spelled, _END_USERS, profile.end_user)] = user
     _encode_rest(request, body, target)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from llmhub.provider.v1.provider_service_pb2 import Endpoint, Progress
 from services.dialects.codec import Passed, RelayBody
-from services.dialects.members import request_object
+from services.dialects.members import JSON_FAULTS, request_object
 from services.dialects.openai.profile import Profile
 from services.dialects.openai.seen import Seen
 from services.dialects.openai_media import MEDIA, read_answer, relay_form
@@ -39,7 +39,7 @@ def relay_request(body: bytes, model: str, endpoint: Endpoint.ValueType, profile
         return relay_form(body, model)
     try:
         members = _members(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except JSON_FAULTS:
         request_object(body)
         raise RequestInvalid(
             "the body is not valid JSON", violations=(Violation("", "not valid JSON"),)
@@ -50,7 +50,7 @@ def relay_request(body: bytes, model: str, endpoint: Endpoint.ValueType, profile
         options = members.get("stream_options")
         try:
             inner = {} if options is None or bytes(options) == _NULL else _members(options)
-        except msgspec.MsgspecError:
+        except JSON_FAULTS:
             raise RequestInvalid(
                 "stream_options: must be an object",
                 violations=(Violation("stream_options", "must be an object"),),

@@ -10,7 +10,7 @@ from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.content_pb2 import Message, Role
 from services.dialects.bounds import MOST_MESSAGES, MOST_PARTS, MOST_TOOLS, require_bounded, too_many
 from services.dialects.codec import DecodedRequest
-from services.dialects.members import JsonObject, Members, decode_json, json_text, request_object
+from services.dialects.members import JSON_FAULTS, JsonObject, Members, decode_json, json_text, request_object
 from services.dialects.openai.messages import take_parts
 from services.dialects.openai.options import decode_options
 from services.dialects.openai.reasoning import decode_reasoning
@@ -28,9 +28,9 @@ def decode_request(body: bytes) -> DecodedRequest:
     require_bounded(body)
     try:
         top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        raws = {name: top.pop(name) for name in _RAW if name in top}
         value = {name: decode_json(raw) for name, raw in top.items()}
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
+        raws = {name: (top[name], value.pop(name)) for name in _RAW if name in top}
+    except (*JSON_FAULTS, ValueError):
         value, raws = request_object(body), {}
     faults: list[Violation] = []
     members = Members(value, "", faults)
@@ -71,10 +71,12 @@ def _decode_stream(members: Members) -> tuple[bool, bool]:
 
 
 def _decode_raws(
-    raws: dict[str, msgspec.Raw], members: Members, request: GenerateRequest, faults: list[Violation]
+    raws: dict[str, tuple[msgspec.Raw, Any]],
+    members: Members,
+    request: GenerateRequest,
+    faults: list[Violation],
 ) -> None:
-    for name, raw in raws.items():
-        value = decode_json(raw)
+    for name, (raw, value) in raws.items():
         if value is None:
             members.rest[name] = None
         elif name == "response_format":

@@ -9,7 +9,7 @@ import msgspec
 from llmhub.provider.v1.provider_service_pb2 import Progress
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.failure import error_message
-from services.dialects.members import JsonObject, decode_json
+from services.dialects.members import JSON_FAULTS, JsonObject, decode_json
 from services.dialects.openai.errors import error_in_answer
 from services.dialects.openai.response import decode_finish
 from services.dialects.openai.usage import decode_usage
@@ -112,7 +112,7 @@ class Seen:
         self.frames += 1
         try:
             chunk = _decode(data)
-        except (msgspec.MsgspecError, RecursionError):
+        except JSON_FAULTS:
             fixed = mended(data)
             if fixed is not data:
                 self.frames -= 1
@@ -134,7 +134,12 @@ class Seen:
                 self._choice(choice)
         if chunk.usage is _NONE and chunk.x_groq is _NONE and chunk.error is _NONE:
             return False
-        return self._rest(chunk)
+        try:
+            return self._rest(chunk)
+        except ValueError:
+            self.news = True
+            self.failure = UpstreamProtocol("the provider sent what is not valid JSON")
+            return False
 
     def _rest(self, chunk: _Chunk) -> bool:
         told = chunk.usage is not _NONE and bytes(chunk.usage) != _NULL
@@ -214,7 +219,10 @@ class Seen:
         """The last usage that was told."""
         if self._usage is None:
             return None
-        value = decode_json(self._usage)
+        try:
+            value = decode_json(self._usage)
+        except ValueError:
+            return None
         return decode_usage(value, self._usage.decode()) if isinstance(value, dict) else None
 
 

@@ -10,7 +10,15 @@ import msgspec
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import ResponseFormat, Tool, ToolChoice, ToolChoiceMode
 from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, Members, decode_json, json_text, request_json
+from services.dialects.members import (
+    JSON_FAULTS,
+    Extension,
+    JsonObject,
+    Members,
+    decode_json,
+    json_text,
+    request_json,
+)
 from services.dialects.openai.parts import decode_cache, encode_cache
 from services.dialects.openai.profile import Profile
 from services.dialects.openai.wire import DIALECT
@@ -367,5 +375,5 @@ def _shallow(raw: Any) -> dict[str, msgspec.Raw] | None:
         return None
     try:
         return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, RecursionError):
+    except JSON_FAULTS:
         return None

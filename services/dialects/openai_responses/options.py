@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import ReasoningMode, ReasoningOptions
+from services.dialects.end_user import end_user
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, plain_number
 from services.dialects.openai_responses.wire import DIALECT, ENCRYPTED_REASONING, LOGPROBS
@@ -120,7 +121,8 @@ def _write_values(request: GenerateRequest, body: JsonObject, extension: Extensi
         body["prompt_cache_key"] = options.prompt_cache_key
     if options.end_user_id:
         spelled = extension.shape.get("end_user")
-        body[spelled if spelled in _END_USERS else "safety_identifier"] = options.end_user_id
+        user = options.end_user_id if spelled else end_user(options.end_user_id, losses)
+        body[spelled if spelled in _END_USERS else "safety_identifier"] = user
     if options.HasField("max_output_tokens"):
         body["max_output_tokens"] = options.max_output_tokens
     if request.metadata:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from llmhub.types.v1.usage_pb2 import Measure, Usage
-from services.dialects.members import JsonObject, decode_json, json_text
+from services.dialects.members import JSON_FAULTS, JsonObject, decode_json, json_text
 
 _MOST_TOKENS: Final = 1 << 62
 
@@ -28,7 +28,7 @@ def usage_text(body: bytes) -> str:
     """The JSON of a body's usage member, to the letter."""
     try:
         return bytes(_spoken(body).usage).decode()
-    except msgspec.MsgspecError:
+    except JSON_FAULTS:
         return ""
 
 
@@ -36,9 +36,9 @@ def framed_usage_text(frame: bytes) -> str:
     """As usage_text, of the response in a stream's frame."""
     try:
         response = _framed(frame).response
-    except msgspec.MsgspecError:
+        return bytes(response.usage).decode() if response is not None else ""
+    except JSON_FAULTS:
         return ""
-    return bytes(response.usage).decode() if response is not None else ""
 
 
 def read_usage(value: JsonObject, text: str = "", response: JsonObject | None = None) -> Usage:
