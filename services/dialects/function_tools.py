@@ -8,10 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
-from llmhub.types.v1.content_pb2 import ToolCall, ToolKind
 from llmhub.types.v1.generation_pb2 import Tool, ToolChoiceMode
 from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, Members, decode_json, json_text
+from services.dialects.members import Extension, JsonObject, Members, decode_json
 from services.dialects.raw_json import caller_json, elements, is_object, merge_deep, raw_members, raw_text
 from services.dialects.text_tools import TEXT_SUFFIX, is_text_tool, text_schema
 from services.runtime.errors import Violation

@@ -33,7 +33,11 @@ def text_schema() -> JsonObject:
 
 def offered_name(name: str, tools: Sequence[Tool]) -> str:
     """The name under which a tool of these was offered."""
-    return name + TEXT_SUFFIX if any(tool.custom.name == name for tool in tools) else name
+    return (
+        name + TEXT_SUFFIX
+        if any(tool.HasField("custom") and tool.custom.name == name for tool in tools)
+        else name
+    )
 
 
 def function_name(call: ToolCall) -> str:
@@ -49,6 +53,13 @@ def name_call(call: ToolCall, name: str) -> None:
     else:
         call.name = name
         call.kind = ToolKind.TOOL_KIND_FUNCTION
+
+
+def function_of(call: ToolCall) -> tuple[str, str]:
+    """The function's name and arguments for a call of either kind."""
+    if call.kind == ToolKind.TOOL_KIND_CUSTOM:
+        return function_name(call), text_arguments(call.arguments)
+    return call.name, call.arguments
 
 
 def text_arguments(text: str) -> str:

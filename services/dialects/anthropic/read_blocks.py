@@ -12,7 +12,6 @@ from llmhub.types.v1.content_pb2 import (
     MEDIA_KIND_DOCUMENT,
     MEDIA_KIND_IMAGE,
     TOOL_KIND_CUSTOM,
-    TOOL_KIND_FUNCTION,
     CacheMark,
     Media,
     OpaqueState,
@@ -35,6 +34,7 @@ from services.dialects.anthropic.wire import (
     type_of,
 )
 from services.dialects.members import Members, decode_json
+from services.dialects.text_tools import name_call, text_input
 from services.runtime.errors import Violation
 
 Faults = list[Violation] | None

@@ -38,6 +38,7 @@ from services.dialects.failure import error_message
 from services.dialects.members import JsonObject, Members, decode_json, json_text
 from services.dialects.sse import SseEvent, SseParser
 from services.dialects.surrogates import mended
+from services.dialects.text_tools import text_input
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
 
 

@@ -35,8 +35,9 @@ from services.dialects.anthropic.wire import (
 )
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.failure import message_error
-from services.dialects.members import Extension, JsonObject, encode_json, json_text
+from services.dialects.members import Extension, JsonObject, encode_json
 from services.dialects.sse import encode_event
+from services.dialects.text_tools import text_arguments
 from services.runtime.errors import StreamInterrupted
 
 _TEXT_DELTA: Final = (

@@ -34,6 +34,7 @@ from services.dialects.anthropic.wire import (
 from services.dialects.anthropic.write_blocks import write_cache
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.text_tools import TEXT_SUFFIX, is_text_tool, offered_name, text_schema
 
 _MODES: Final = {
     "auto": TOOL_CHOICE_MODE_AUTO,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, CacheMark, Part, Reasoning, ToolCall, ToolResult
+from llmhub.types.v1.content_pb2 import CacheMark, Part, Reasoning, ToolCall, ToolResult
 from services.dialects.anthropic.citations import NO_SUCH_CITATION, write_citation
 from services.dialects.anthropic.wire import (
     DIALECT,
@@ -22,7 +22,8 @@ from services.dialects.anthropic.wire import (
 )
 from services.dialects.anthropic.write_media import write_media
 from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, decode_json, json_text
+from services.dialects.members import Extension, JsonObject
+from services.dialects.text_tools import argument_object, function_name
 
 
 def write_cache(mark: CacheMark) -> JsonObject:
@@ -118,7 +119,7 @@ class BlockWriter:
             "type": "tool_use",
             "id": call.id if self._answer else tool_use_id(call.id),
             "name": function_name(call),
-            "input": arguments,
+            "input": msgspec.Raw("{}") if arguments is None else arguments,
         }
 
     def _tool_result(self, result: ToolResult, extension: Extension, path: str) -> JsonObject:

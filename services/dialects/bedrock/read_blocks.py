@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, TOOL_KIND_FUNCTION, CacheMark, Part
+from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, CacheMark, Part
 from services.dialects.bedrock.citations import read_citation, take_texts
 from services.dialects.bedrock.media import read_media
 from services.dialects.bedrock.wire import (
@@ -24,6 +24,7 @@ from services.dialects.bedrock.wire import (
 )
 from services.dialects.members import SHAPE, Extension, JsonObject, Members, decode_json, json_text
 from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
+from services.dialects.text_tools import name_call, text_input
 from services.runtime.errors import Violation
 
 Faults = list[Violation] | None

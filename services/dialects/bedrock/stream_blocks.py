@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from llmhub.types.v1.content_pb2 import MEDIA_KIND_IMAGE, TOOL_KIND_CUSTOM, TOOL_KIND_FUNCTION, Part
+from llmhub.types.v1.content_pb2 import MEDIA_KIND_IMAGE, TOOL_KIND_CUSTOM, Part
 from llmhub.types.v1.stream_pb2 import BlockDelta
 from services.dialects.bedrock.citations import read_citation
 from services.dialects.bedrock.formats import type_of_format
@@ -23,6 +23,7 @@ from services.dialects.bedrock.wire import (
 )
 from services.dialects.members import JsonObject, Members, decode_json, json_text
 from services.dialects.raw_json import object_keeping, raw_members, raw_text
+from services.dialects.text_tools import name_call
 
 
 @dataclass(slots=True)

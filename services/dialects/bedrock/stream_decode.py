@@ -33,6 +33,7 @@ from services.dialects.eventstream import Frame, FrameReader
 from services.dialects.failure import error_message
 from services.dialects.members import Members, decode_json, json_text
 from services.dialects.raw_json import object_keeping, raw_members, raw_text
+from services.dialects.text_tools import text_input
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
 
 _MOST_BLOCKS: Final = 1 << 31

@@ -24,10 +24,10 @@ from services.dialects.bedrock.wire import (
     merge_back,
     own_state,
 )
-from services.dialects.bedrock.write_blocks import tool_name
 from services.dialects.eventstream import encode_frame
 from services.dialects.failure import message_error
-from services.dialects.members import Extension, JsonObject, encode_json, json_text
+from services.dialects.members import Extension, JsonObject, encode_json
+from services.dialects.text_tools import function_name, text_arguments
 from services.runtime.errors import StreamInterrupted
 
 _OF_CANDIDATES: Final = {"block_start", "block_delta", "block_stop", "candidate_finish"}

@@ -30,6 +30,7 @@ from services.dialects.bedrock.write_blocks import write_cache
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
 from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
+from services.dialects.text_tools import TEXT_SUFFIX, function_name, is_text_tool, offered_name, text_schema
 from services.runtime.errors import Violation
 
 _MODES: Final = {

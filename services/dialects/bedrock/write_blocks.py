@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, CacheMark, Part, ToolCall, ToolResult
+from llmhub.types.v1.content_pb2 import CacheMark, Part, ToolCall, ToolResult
 from services.dialects.bedrock.citations import split_texts, write_citation
 from services.dialects.bedrock.media import DocumentNames, write_media
 from services.dialects.bedrock.read_blocks import CITED, GUARD, JSON_RESULT
@@ -22,7 +22,8 @@ from services.dialects.bedrock.wire import (
     tool_use_id,
 )
 from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, decode_json, json_text
+from services.dialects.members import Extension, JsonObject
+from services.dialects.text_tools import argument_object, function_name
 
 
 def write_cache(mark: CacheMark, losses: Losses, path: str) -> JsonObject:
@@ -135,7 +136,8 @@ class BlockWriter:
         if wrapped:
             self._losses.altered(f"{path}.tool_call.arguments", "not a JSON object: wrapped into one")
         call_id = call.id if self._answer or self._own else tool_use_id(call.id)
-        return {"toolUseId": call_id, "name": function_name(call), "input": arguments}
+        written = msgspec.Raw("{}") if arguments is None else arguments
+        return {"toolUseId": call_id, "name": function_name(call), "input": written}
 
     def _tool_result(self, result: ToolResult, path: str) -> JsonObject:
         call_id = result.call_id if self._own else tool_use_id(result.call_id)

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from llmhub.types.v1.content_pb2 import Media, MediaKind, Part
 from services.dialects.cohere.wire import DIALECT
 from services.dialects.data_urls import decode_data_url, encode_data_url
-from services.dialects.function_tools import function_of, name_call, text_input
 from services.dialects.members import Extension, JsonObject, Members, decode_json, json_text
 from services.dialects.raw_json import caller_json, merge_deep
+from services.dialects.text_tools import function_of, name_call, text_input
 
 
 class Parts(Protocol):

@@ -9,8 +9,8 @@ import msgspec
 
 from llmhub.types.v1.stream_pb2 import BlockDelta, BlockStop, KeepAlive, StreamEvent
 from services.dialects.cohere.wire import DIALECT
-from services.dialects.function_tools import text_input
 from services.dialects.members import JsonObject, Members, json_text
+from services.dialects.text_tools import text_input
 from services.runtime.errors import UpstreamProtocol
 
 _MOST_BLOCKS: Final = 65_536

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, TOOL_KIND_FUNCTION, Part
+from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, Part
 from services.dialects.gemini.ids import CallIds
 from services.dialects.gemini.media import read_file, read_inline
 from services.dialects.gemini.wire import (
@@ -23,6 +23,7 @@ from services.dialects.gemini.wire import (
     take_raw,
 )
 from services.dialects.members import Members, decode_json, json_text
+from services.dialects.text_tools import TEXT_SUFFIX, name_call, text_input
 from services.runtime.errors import Violation
 
 Faults = list[Violation] | None

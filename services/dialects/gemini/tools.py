@@ -32,6 +32,7 @@ from services.dialects.gemini.wire import (
 )
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, json_text
+from services.dialects.text_tools import TEXT_SUFFIX, is_text_tool, offered_name, text_schema
 
 _SCHEMAS: Final = ("parametersJsonSchema", "parameters")
 _WRITTEN: Final = "schema"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, Message, Part, ToolCall, ToolResult
+from llmhub.types.v1.content_pb2 import Message, Part, ToolCall, ToolResult
 from services.dialects.gemini.family import Family
 from services.dialects.gemini.ids import is_made
 from services.dialects.gemini.media import write_media
@@ -19,7 +19,8 @@ from services.dialects.gemini.wire import (
     own_signature,
 )
 from services.dialects.losses import Losses
-from services.dialects.members import Extension, JsonObject, decode_json, json_text
+from services.dialects.members import Extension, JsonObject, decode_json
+from services.dialects.text_tools import TEXT_SUFFIX, argument_object, function_name
 
 MADE_UP: Final = "made"
 """Hint: no part of Gemini's had this; it was made for other dialects."""

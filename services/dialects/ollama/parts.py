@@ -8,7 +8,6 @@ import msgspec
 
 from llmhub.types.v1.content_pb2 import MediaKind, Part
 from services.dialects.data_urls import decode_base64
-from services.dialects.function_tools import TEXT_INPUT, function_of, name_call, text_input
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
 from services.dialects.ollama.wire import DIALECT
 from services.dialects.raw_json import (
@@ -20,6 +19,7 @@ from services.dialects.raw_json import (
     object_text,
     raw_text,
 )
+from services.dialects.text_tools import TEXT_INPUT, function_of, name_call, text_input
 
 _RAW: Final = "tool_calls"
 

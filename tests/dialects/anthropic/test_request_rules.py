@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import WarningKind
 from services.dialects.anthropic import AnthropicCodec
-from services.dialects.anthropic.wire import CUSTOM_TOOL_SUFFIX
+from services.dialects.text_tools import TEXT_SUFFIX
 from services.runtime.errors import ParameterUnsupported, RequestInvalid
 
 codec = AnthropicCodec()
@@ -198,7 +198,7 @@ def test_free_text_tools_are_functions_with_one_text() -> None:
         ' messages { role: ROLE_ASSISTANT parts { tool_call { id: "c" name: "patch" arguments: "*** \\"x\\"" '
         "kind: TOOL_KIND_CUSTOM } } }"
     )
-    name = "patch" + CUSTOM_TOOL_SUFFIX
+    name = "patch" + TEXT_SUFFIX
     assert (body["tools"][0]["name"], body["tool_choice"]) == (name, {"type": "tool", "name": name})
     call = body["messages"][1]["content"][0]
     assert (call["name"], call["input"]) == (name, {"input": '*** "x"'})

@@ -16,9 +16,9 @@ from llmhub.types.v1.error_pb2 import (
 from llmhub.types.v1.generation_pb2 import FINISH_REASON_REFUSAL
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.anthropic import AnthropicCodec
-from services.dialects.anthropic.wire import CUSTOM_TOOL_SUFFIX
 from services.dialects.fold import fold
 from services.dialects.sse import SseParser, encode_event
+from services.dialects.text_tools import TEXT_SUFFIX
 from services.runtime.errors import UpstreamOverloaded, UpstreamProtocol
 from tests.dialects.anthropic.official import streamed_message, whole_message
 from tests.support.exchanges import named, sse_events
@@ -332,7 +332,7 @@ def test_a_call_without_arguments_has_an_empty_object() -> None:
 
 
 def test_a_free_text_tool_comes_back_as_one() -> None:
-    block = {"type": "tool_use", "id": "t", "name": f"patch{CUSTOM_TOOL_SUFFIX}", "input": {}}
+    block = {"type": "tool_use", "id": "t", "name": f"patch{TEXT_SUFFIX}", "input": {}}
     pieces = ['{"inp', 'ut": "a\\n', '\\"b\\""}']
     deltas = [
         {
