@@ -18,6 +18,7 @@ COUNT_TOKENS_PATH: Final = "/v1/messages/count_tokens"
 
 SIGNATURE: Final = "signature"
 REDACTED: Final = "redacted_thinking"
+TOOL_REFERENCE: Final = "tool_reference"
 
 _QUIET: Final = "="
 
@@ -46,6 +47,11 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
         return _elements_of(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from None
+
+
+def tool_reference_text(name: str) -> str:
+    """What a `tool_reference` says in words."""
+    return f"The tool {name} can be called now."
 
 
 def caller_json(text: str, field: str) -> tuple[msgspec.Raw, Any]:

@@ -109,6 +109,12 @@ def test_blocks_of_an_assistant(block: dict[str, Any]) -> None:
         {"content": None},
         {"content": [TEXT, BLOCKS[6], BLOCKS[11], BLOCKS[17]]},
         {"content": [{"type": "tool_reference", "tool_name": "f"}]},
+        {
+            "content": [
+                {"type": "tool_reference", "tool_name": "f", "cache_control": {"type": "ephemeral"}, "a": 1}
+            ]
+        },
+        {"content": [{"type": "tool_reference", "tool_name": 1}, {"type": "tool_reference"}]},
         {"is_error": True},
         {"is_error": False, "cache_control": {"type": "ephemeral", "ttl": "5m"}},
     ],
