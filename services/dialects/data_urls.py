@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 _MAGIC: Final = (
     (b"\x89PNG", "image/png"),
@@ -12,10 +13,13 @@ _MAGIC: Final = (
     (b"GIF8", "image/gif"),
     (b"%PDF", "application/pdf"),
 )
+_RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 
 
-def decode_base64(text: str) -> bytes | None:
+def decode_base64(text: object) -> bytes | None:
     """Bytes of canonical base64; None for anything that would not be written the same way again."""
+    if not isinstance(text, str):
+        return None
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -40,6 +44,22 @@ def decode_data_url(url: str) -> tuple[str, bytes] | None:
     return None if data is None else (mime_type, data)
 
 
+def read_data_url(url: str) -> tuple[str, bytes] | None:
+    """Media type, which may be empty, and bytes of a data URL of any spelling; None for others and for a broken one."""
+    head, comma, body = url.partition(",")
+    if not comma or not head.startswith("data:"):
+        return None
+    mime_type, *parameters = head[5:].split(";")
+    data = unquote_to_bytes(body)
+    if "base64" in parameters:
+        try:
+            # Lenient decoding would skip what it does not know and send another image, or none.
+            data = binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
+        except binascii.Error:
+            return None
+    return mime_type, data
+
+
 def encode_data_url(mime_type: str, data: bytes) -> str:
     """A base64 data URL; the type is read off the first bytes where it is not known."""
     return f"data:{mime_type or sniff_type(data)};base64,{encode_base64(data)}"
@@ -50,6 +70,6 @@ def sniff_type(data: bytes) -> str:
     for magic, mime_type in _MAGIC:
         if data.startswith(magic):
             return mime_type
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
+    if data[:4] == b"RIFF":
+        return _RIFF.get(data[8:12], "application/octet-stream")
     return "application/octet-stream"

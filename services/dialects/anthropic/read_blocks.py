@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +32,7 @@ from services.dialects.anthropic.wire import (
     tool_reference_text,
     type_of,
 )
+from services.dialects.data_urls import decode_base64
 from services.dialects.members import Members, decode_json
 from services.dialects.text_tools import name_call, text_input
 from services.runtime.errors import Violation
@@ -213,7 +213,7 @@ def _source(members: Members, media: Media) -> bool:
 
 def _source_value(kind: str, source: Members, media: Media) -> bool:
     match kind:
-        case "base64" if (decoded := _exact_base64(source.text("data"))) is not None:
+        case "base64" if (decoded := decode_base64(source.text("data"))) is not None:
             media.data = decoded
         case "url" if (url := source.text("url")) is not None:
             media.url = url
@@ -241,17 +241,6 @@ def _source_parts(members: Members, source: Members, media: Media) -> bool:
         raw = msgspec.Raw(msgspec.json.encode(element))
         media.parts.parts.append(_read(raw, _NESTED_SOURCE, "", None))
     return True
-
-
-def _exact_base64(data: str | None) -> bytes | None:
-    """The bytes, if writing them again gives the same text."""
-    if data is None:
-        return None
-    try:
-        decoded = binascii.a2b_base64(data)
-    except (ValueError, binascii.Error):
-        return None
-    return decoded if binascii.b2a_base64(decoded, newline=False).decode() == data else None
 
 
 _Reader = Callable[[Members, Part], bool]

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Callable, Iterable
-from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from llmhub.types.v1.content_pb2 import MEDIA_KIND_DOCUMENT, MEDIA_KIND_IMAGE, Media, Part
 from services.dialects.anthropic.wire import Block
+from services.dialects.data_urls import encode_base64, read_data_url, sniff_type
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject
-
-_MAGIC: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
-    (b"%PDF-", "application/pdf"),
-)
 
 WriteAll = Callable[[Iterable[Part], str], list[Block]]
 
@@ -59,9 +49,9 @@ def _document(media: Media, source: JsonObject) -> JsonObject:
 def _image_source(media: Media) -> JsonObject | None:
     match media.WhichOneof("source"):
         case "data":
-            return _base64(media.data, media.mime_type)
+            return _base64(media.mime_type, media.data)
         case "url":
-            if (inline := _data_url(media.url)) is not None:
+            if (inline := read_data_url(media.url)) is not None:
                 return _base64(*inline)
             return {"type": "url", "url": media.url}
         case "file_id":
@@ -82,9 +72,9 @@ def _document_source(
                 return {"type": "content", "content": parts[0].text}
             return {"type": "content", "content": write_all(parts, where)}
         case "data":
-            return _document_data(media.data, media.mime_type)
+            return _document_data(media.mime_type, media.data)
         case "url":
-            if (inline := _data_url(media.url)) is not None:
+            if (inline := read_data_url(media.url)) is not None:
                 return _document_data(*inline)
             return {"type": "url", "url": media.url}
         case "file_id":
@@ -93,11 +83,11 @@ def _document_source(
             return None
 
 
-def _document_data(data: bytes, mime_type: str) -> JsonObject | None:
+def _document_data(mime_type: str, data: bytes) -> JsonObject | None:
     """A PDF goes as bytes, any text as text; other formats have no place."""
-    mime_type = mime_type or _sniffed(data)
+    mime_type = mime_type or sniff_type(data)
     if mime_type == "application/pdf":
-        return _base64(data, mime_type)
+        return _base64(mime_type, data)
     if mime_type.startswith("text/") or mime_type in {"application/json", "application/xml"}:
         try:
             return {"type": "text", "data": data.decode(), "media_type": "text/plain"}
@@ -106,28 +96,5 @@ def _document_data(data: bytes, mime_type: str) -> JsonObject | None:
     return None
 
 
-def _base64(data: bytes, mime_type: str) -> JsonObject:
-    text = binascii.b2a_base64(data, newline=False).decode()
-    return {"type": "base64", "media_type": mime_type or _sniffed(data), "data": text}
-
-
-def _sniffed(data: bytes) -> str:
-    return next((name for magic, name in _MAGIC if data.startswith(magic)), "application/octet-stream")
-
-
-def _data_url(url: str) -> tuple[bytes, str] | None:
-    """The bytes and media type inside a data URL; None for any other URL, and for a broken one."""
-    if not url.startswith("data:"):
-        return None
-    head, comma, body = url[5:].partition(",")
-    if not comma:
-        return None
-    mime_type, *parameters = head.split(";")
-    data = unquote_to_bytes(body)
-    if "base64" in parameters:
-        try:
-            # Lenient decoding would skip what it does not know and send another image, or none.
-            data = binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
-        except binascii.Error:
-            return None
-    return data, mime_type
+def _base64(mime_type: str, data: bytes) -> JsonObject:
+    return {"type": "base64", "media_type": mime_type or sniff_type(data), "data": encode_base64(data)}

@@ -12,7 +12,8 @@ import msgspec
 
 from services.dialects.anthropic_hosted import bedrock_body
 from services.dialects.bedrock.errors import error_of, frame_error
-from services.dialects.bedrock.wire import base_model, encode_base64, model_path
+from services.dialects.bedrock.wire import base_model, model_path
+from services.dialects.data_urls import encode_base64
 from services.dialects.eventstream import FrameReader
 from services.dialects.members import JsonObject, answer_object, encode_json
 from services.dialects.raw_json import raw_members

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from llmhub.types.v1.content_pb2 import MEDIA_KIND_DOCUMENT, Media, Part
 from services.dialects.bedrock.formats import MEMBER_OF, MEMBERS, format_of, type_of_format
-from services.dialects.bedrock.wire import decode_base64, encode_base64, merge_back, take_word
+from services.dialects.bedrock.wire import merge_back, take_word
+from services.dialects.data_urls import decode_base64, encode_base64, read_data_url
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
 
@@ -158,21 +157,12 @@ def _source(media: Media, where: str, losses: Losses) -> JsonObject | None:
 
 def _resolved(media: Media) -> Media:
     """The medium itself, where a data URL holds it; a broken one stays a URL, which Bedrock cannot take."""
-    head, comma, body = media.url.partition(",")
-    if not comma or not head.startswith("data:"):
+    found = read_data_url(media.url)
+    if found is None:
         return media
-    mime_type, *parameters = head[5:].split(";")
-    data = unquote_to_bytes(body)
-    if "base64" in parameters:
-        try:
-            # Lenient decoding would skip what it does not know and send another image, or none.
-            data = binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
-        except binascii.Error:
-            return media
     resolved = Media()
     resolved.CopyFrom(media)
-    resolved.data = data
-    resolved.mime_type = media.mime_type or mime_type
+    resolved.mime_type, resolved.data = media.mime_type or found[0], found[1]
     return resolved
 
 

@@ -16,12 +16,12 @@ from services.dialects.bedrock.wire import (
     FORMAT_TOOL_SUFFIX,
     REDACTED,
     SIGNATURE,
-    decode_base64,
     made_state,
     quiet,
     take_raw,
     take_word,
 )
+from services.dialects.data_urls import decode_base64
 from services.dialects.members import SHAPE, Extension, JsonObject, Members, decode_json, json_text
 from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
 from services.dialects.text_tools import name_call, text_input

@@ -16,11 +16,11 @@ from services.dialects.bedrock.wire import (
     DIALECT,
     REDACTED,
     SIGNATURE,
-    decode_base64,
     made_state,
     quiet,
     take_word,
 )
+from services.dialects.data_urls import decode_base64
 from services.dialects.members import JsonObject, Members, decode_json, json_text
 from services.dialects.raw_json import object_keeping, raw_members, raw_text
 from services.dialects.text_tools import name_call

@@ -20,10 +20,10 @@ from services.dialects.bedrock.wire import (
     DIALECT,
     REDACTED,
     SIGNATURE,
-    encode_base64,
     merge_back,
     own_state,
 )
+from services.dialects.data_urls import encode_base64
 from services.dialects.eventstream import encode_frame
 from services.dialects.failure import message_error
 from services.dialects.members import Extension, JsonObject, encode_json

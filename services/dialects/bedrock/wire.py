@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
 from typing import Any, Final
@@ -69,22 +68,6 @@ def format_tool_name(name: str) -> str:
     """Name of the function that stands for a structured answer of this name."""
     fitting = _NOT_IN_NAMES.sub("_", name)[: _LONGEST_NAME - len(FORMAT_TOOL_SUFFIX)]
     return (fitting or "answer") + FORMAT_TOOL_SUFFIX
-
-
-def encode_base64(data: bytes) -> str:
-    """Write bytes as JSON has them."""
-    return binascii.b2a_base64(data, newline=False).decode()
-
-
-def decode_base64(text: object) -> bytes | None:
-    """The bytes, if writing them again gives the same text."""
-    if type(text) is not str:
-        return None
-    try:
-        data = binascii.a2b_base64(text)
-    except (ValueError, binascii.Error):
-        return None
-    return data if encode_base64(data) == text else None
 
 
 def caller_json(text: str, field: str) -> tuple[msgspec.Raw, Any]:

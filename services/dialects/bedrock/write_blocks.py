@@ -16,11 +16,11 @@ from services.dialects.bedrock.wire import (
     SIGNATURE,
     Block,
     caller_json,
-    encode_base64,
     merge_back,
     own_state,
     tool_use_id,
 )
+from services.dialects.data_urls import encode_base64
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject
 from services.dialects.text_tools import argument_object, function_name

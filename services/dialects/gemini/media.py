@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from llmhub.types.v1.content_pb2 import (
     MEDIA_KIND_AUDIO,
@@ -15,6 +13,7 @@ from llmhub.types.v1.content_pb2 import (
     Media,
     MediaKind,
 )
+from services.dialects.data_urls import decode_base64, encode_base64, read_data_url, sniff_type
 from services.dialects.gemini.family import Family
 from services.dialects.gemini.wire import canonical, put_back
 from services.dialects.losses import Losses
@@ -29,12 +28,6 @@ _STORED: Final = re.compile(r"(https://generativelanguage\.googleapis\.com/|gs:/
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 _TO_URLSAFE: Final = str.maketrans("+/", "-_")
 _KINDS: Final = {"image": MEDIA_KIND_IMAGE, "audio": MEDIA_KIND_AUDIO, "video": MEDIA_KIND_VIDEO}
-_MAGIC: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-)
 _BY_ENDING: Final = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -70,10 +63,10 @@ def read_inline(members: Members, media: Media, spelled: list[str]) -> bool:
     if inner is None:
         return False
     text = inner.rest.get("data")
-    data = _exact_base64(text) if type(text) is str else None
+    data = decode_base64(text)
     if data is None and type(text) is str:
-        data = _exact_base64(text.translate(_TO_STANDARD))
-        if data is not None and _base64(data).translate(_TO_URLSAFE) != text:
+        data = decode_base64(text.translate(_TO_STANDARD))
+        if data is not None and encode_base64(data).translate(_TO_URLSAFE) != text:
             data = None
         members.hint(_URLSAFE)
     if data is None:
@@ -125,27 +118,9 @@ def write_media(
     return part
 
 
-def data_url(url: str) -> tuple[bytes, str] | None:
-    """The bytes and media type inside a data URL; None for any other URL, and for a broken one."""
-    if not url.startswith("data:"):
-        return None
-    head, comma, body = url[5:].partition(",")
-    if not comma:
-        return None
-    mime_type, *parameters = head.split(";")
-    data = unquote_to_bytes(body)
-    if "base64" in parameters:
-        try:
-            # Lenient decoding would skip what it does not know and send another image, or none.
-            data = binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
-        except binascii.Error:
-            return None
-    return data, mime_type
-
-
 def inline(data: bytes, mime_type: str) -> JsonObject:
     """An inlineData part."""
-    return {"inlineData": {"mimeType": mime_type, "data": _base64(data)}}
+    return {"inlineData": {"mimeType": mime_type, "data": encode_base64(data)}}
 
 
 def _inner(members: Members, name: str, spelled: list[str]) -> Members | None:
@@ -188,7 +163,7 @@ def _source(media: Media, extension: Extension) -> JsonObject | None:
     match media.WhichOneof("source"):
         case "data":
             untyped = _UNTYPED in extension.shape
-            part = inline(media.data, media.mime_type or ("" if untyped else _sniffed(media.data)))
+            part = inline(media.data, media.mime_type or ("" if untyped else sniff_type(media.data)))
             if untyped:
                 del part["inlineData"]["mimeType"]
             if _URLSAFE in extension.shape:
@@ -196,8 +171,8 @@ def _source(media: Media, extension: Extension) -> JsonObject | None:
             return part
         case "url":
             if media.url.startswith("data:"):
-                found = data_url(media.url)
-                return None if found is None else inline(found[0], found[1] or _sniffed(found[0]))
+                found = read_data_url(media.url)
+                return None if found is None else inline(found[1], found[0] or sniff_type(found[1]))
             return _file(media.url, media.mime_type, extension)
         case "file_id":
             own = _STORED_HERE in extension.shape or _STORED.match(media.file_id)
@@ -217,22 +192,3 @@ def _file(uri: str, mime_type: str, extension: Extension) -> JsonObject:
     if mime_type:
         file["mimeType"] = mime_type
     return {"fileData": file}
-
-
-def _base64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
-
-
-def _exact_base64(text: str) -> bytes | None:
-    """The bytes, if writing them again gives the same text."""
-    try:
-        data = binascii.a2b_base64(text)
-    except (ValueError, binascii.Error):
-        return None
-    return data if _base64(data) == text else None
-
-
-def _sniffed(data: bytes) -> str:
-    if data.startswith(b"RIFF"):
-        return "audio/wav" if data[8:12] == b"WAVE" else "image/webp"
-    return next((name for magic, name in _MAGIC if data.startswith(magic)), "application/octet-stream")

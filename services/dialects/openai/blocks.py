@@ -8,6 +8,7 @@ from typing import Any, Final
 from llmhub.types.v1.content_pb2 import Citation, MediaKind, OpaqueState, Part, ToolKind
 from llmhub.types.v1.generation_pb2 import FinishReason
 from llmhub.types.v1.stream_pb2 import BlockDelta, BlockStart, BlockStop, StreamEvent
+from services.dialects.data_urls import decode_base64
 from services.dialects.members import JsonObject, json_text
 from services.dialects.openai.parts import decode_annotation, decode_content_part, thinking_text
 from services.dialects.openai.wire import (
@@ -18,7 +19,6 @@ from services.dialects.openai.wire import (
     REASONING_HOLE,
     REASONING_MEMBERS,
     TEXT_HOLE,
-    decode_base64,
 )
 from services.runtime.errors import UpstreamProtocol
 

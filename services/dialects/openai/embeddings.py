@@ -12,6 +12,7 @@ from llmhub.embedding.v1.embedding_service_pb2 import (
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
 from llmhub.types.v1.generation_pb2 import WarningKind
 from services.dialects.codec import WireRequest
+from services.dialects.data_urls import decode_base64, encode_base64
 from services.dialects.members import (
     Extension,
     JsonObject,
@@ -24,7 +25,7 @@ from services.dialects.members import (
 )
 from services.dialects.openai.errors import error_in_answer
 from services.dialects.openai.usage import decode_usage, encode_usage, usage_text
-from services.dialects.openai.wire import DIALECT, EMBEDDINGS_PATH, HOLE, decode_base64, encode_base64
+from services.dialects.openai.wire import DIALECT, EMBEDDINGS_PATH, HOLE
 from services.runtime.errors import RequestInvalid, UpstreamProtocol, Violation
 
 _FORMATS: Final = {

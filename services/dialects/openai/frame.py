@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from llmhub.types.v1.usage_pb2 import Usage
+from services.dialects.data_urls import encode_base64
 from services.dialects.members import JsonObject, decode_json
 from services.dialects.openai.fill import merge_details
 from services.dialects.openai.parts import encode_annotation, encode_content_part
@@ -18,7 +19,6 @@ from services.dialects.openai.wire import (
     REASONING_DETAILS,
     REASONING_HOLE,
     TEXT_HOLE,
-    encode_base64,
 )
 
 _DELTA_KINDS = {

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from llmhub.types.v1.content_pb2 import Media, MediaKind
+from services.dialects.data_urls import decode_base64, decode_data_url, encode_base64, encode_data_url
 from services.dialects.members import Extension, JsonObject, Members
 from services.dialects.openai.wire import (
     AUDIO_FORMATS,
     AUDIO_TYPES,
     DIALECT,
-    decode_base64,
-    decode_data_url,
-    encode_base64,
-    encode_data_url,
-    sniff_type,
 )
 
 MEDIA_TYPES = frozenset({"image_url", "input_audio", "file", "video_url"})
@@ -178,7 +174,7 @@ def _encode_file(media: Media, extension: Extension) -> JsonObject:
             if "bare" in extension.shape:
                 inner["file_data"] = encode_base64(media.data)
             else:
-                inner["file_data"] = encode_data_url(media.mime_type or sniff_type(media.data), media.data)
+                inner["file_data"] = encode_data_url(media.mime_type, media.data)
     if media.file_name:
         inner["filename"] = media.file_name
     return inner
@@ -187,7 +183,7 @@ def _encode_file(media: Media, extension: Extension) -> JsonObject:
 def _url(media: Media) -> str:
     if media.WhichOneof("source") == "url":
         return media.url
-    return encode_data_url(media.mime_type or sniff_type(media.data), media.data)
+    return encode_data_url(media.mime_type, media.data)
 
 
 def takes_sound(media: Media) -> bool:

@@ -11,6 +11,7 @@ from llmhub.types.v1.stream_pb2 import BlockDelta, BlockStart, Finished, Started
 from llmhub.types.v1.usage_pb2 import Usage
 from services.dialects.answer_losses import AnswerLosses
 from services.dialects.codec import DecodedRequest
+from services.dialects.data_urls import encode_base64
 from services.dialects.failure import message_error
 from services.dialects.members import Extension, JsonObject, decode_json, encode_json
 from services.dialects.openai.answer_losses import (
@@ -29,7 +30,7 @@ from services.dialects.openai.media import takes_image, takes_sound
 from services.dialects.openai.parts import encode_annotation, encode_content_part
 from services.dialects.openai.response import encode_finish, own_logprobs
 from services.dialects.openai.usage import encode_usage
-from services.dialects.openai.wire import DIALECT, HOLE, REASONING_DETAILS, encode_base64
+from services.dialects.openai.wire import DIALECT, HOLE, REASONING_DETAILS
 from services.dialects.sse import encode_event
 from services.runtime.errors import LlmhubError, StreamInterrupted
 
