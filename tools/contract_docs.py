@@ -19,6 +19,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 
 from llmhub.types.v1 import access_pb2
 from services.dialects.anthropic import AnthropicCodec
+from services.dialects.gemini import GeminiCodec
 from services.dialects.openai import OpenAICodec
 from services.runtime.errors import BY_REASON, LlmhubError
 from services.runtime.status import code_of
@@ -105,7 +106,7 @@ def error_rows(reason: str, comment: str) -> tuple[str, str]:
     code = code_of(error).name
     name = f"`{reason}`"
     first = [name, meaning, f"`{code}`", str(REST_STATUS[code]), f"`{example[1]}`" if example else ""]
-    return row(first), row([name, *at_openai(error), *at_anthropic(error)])
+    return row(first), row([name, *at_openai(error), *at_anthropic(error), *at_gemini(error)])
 
 
 def at_openai(error: LlmhubError) -> list[str]:
@@ -119,6 +120,11 @@ def at_anthropic(error: LlmhubError) -> list[str]:
     return [str(answer.status), f"`{json.loads(answer.body)['error']['type']}`", retried(answer)]
 
 
+def at_gemini(error: LlmhubError) -> list[str]:
+    answer = GeminiCodec().encode_error(error, "")
+    return [str(answer.status), f"`{json.loads(answer.body)['error']['status']}`"]
+
+
 def retried(answer: Any) -> str:
     """Whether the vendor's SDK tries again: it obeys the header, else the status decides."""
     said = answer.headers.get("x-should-retry")
@@ -130,7 +136,18 @@ def retried(answer: Any) -> str:
 def error_tables(contract: FileDescriptorSet) -> dict[str, str]:
     rows = [error_rows(reason, comment) for reason, comment in reasons(contract)]
     ours = ["Reason", "Meaning", "gRPC code", "REST", "Metadata, for example"]
-    vendors = ["Reason", "OpenAI", "`type`", "`code`", "Retry", "Anthropic", "`type`", "Retry"]
+    vendors = [
+        "Reason",
+        "OpenAI",
+        "`type`",
+        "`code`",
+        "Retry",
+        "Anthropic",
+        "`type`",
+        "Retry",
+        "Gemini",
+        "`status`",
+    ]
     return {
         "reasons": table(ours, [first for first, _ in rows]),
         "reasons of the vendors' doors": table(vendors, [second for _, second in rows]),
