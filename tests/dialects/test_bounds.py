@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from services.dialects import bounds
 from services.dialects.anthropic import AnthropicCodec
+from services.dialects.gemini import GeminiCodec
 from services.dialects.openai import OpenAICodec
+from services.dialects.openai_responses import ResponsesCodec, stored
 from services.runtime.errors import RequestInvalid
 
 USER: Final = {"role": "user", "content": "hi"}
@@ -21,6 +23,17 @@ READERS: Final[dict[str, Callable[[bytes], object]]] = {
     "anthropic count": AnthropicCodec().decode_count_request,
 }
 MANY: Final = bounds.MOST_VALUES + 1
+DOORS_OF_ALL: Final = pytest.mark.parametrize(
+    "reader",
+    [
+        *READERS.values(),
+        GeminiCodec().decode_request,
+        GeminiCodec().decode_count_request,
+        ResponsesCodec().decode_request,
+        stored.keeping,
+    ],
+    ids=[*READERS, "gemini", "gemini count", "responses", "keeping responses"],
+)
 DOORS: Final = pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 
 
@@ -35,7 +48,7 @@ def refusal(reader: Callable[[bytes], object], data: bytes) -> str:
     return f"{violation.field}: {violation.message}"
 
 
-@DOORS
+@DOORS_OF_ALL
 @pytest.mark.parametrize("junk", [b"[]", b"{}", b"1", b'"a"', b'"\\\\"', b'{"k":"\\"[{,"}'])
 def test_too_many_values_are_refused_at_once(reader: Callable[[bytes], object], junk: bytes) -> None:
     data = body()[:-1] + b',"junk":[' + b",".join([junk] * MANY) + b"]}"

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
+from services.dialects.bounds import require_bounded
 from services.dialects.codec import DecodedRequest, WireRequest
 from services.dialects.gemini.contents import read_contents, read_system, write_conversation
 from services.dialects.gemini.family import Family, family_of
@@ -74,6 +75,7 @@ def encode_count_request(request: GenerateRequest, model: str) -> WireRequest:
 
 
 def _decoded(body: bytes, *, counting: bool) -> GenerateRequest:
+    require_bounded(body)
     faults: list[Violation] = []
     request = GenerateRequest()
     try:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
+from services.dialects.bounds import require_bounded
 from services.dialects.codec import DecodedRequest
 from services.dialects.members import JsonObject, Members, decode_json, request_object
 from services.dialects.openai_responses.options import read_options
@@ -36,6 +37,7 @@ def too_deep() -> RequestInvalid:
 
 
 def _decode(body: bytes) -> DecodedRequest:
+    require_bounded(body)
     value = _object(body)
     faults: list[Violation] = []
     raws = {name: value.pop(name) for name in _RAW if isinstance(value.get(name), msgspec.Raw)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest, GenerateResponse
+from services.dialects.bounds import require_bounded
 from services.dialects.members import (
     SHAPE,
     Extension,
@@ -44,7 +45,8 @@ class Keeping:
 
 
 def keeping(body: bytes) -> Keeping:
-    """Read it off a body; raise RequestInvalid for what is no JSON object."""
+    """Read it off a body; raise RequestInvalid for what is no JSON object, or too much of one."""
+    require_bounded(body)
     value = request_object(body)
     conversation: Any = value.get("conversation")
     if isinstance(conversation, dict):
