@@ -14,8 +14,11 @@ _LONGEST_BOUNDARY: Final = 70
 _TYPE: Final = re.compile(r"\s*multipart/form-data\s*;", re.IGNORECASE)
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
 _LEGAL: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]*[0-9A-Za-z'()+_,\-./:=?]\Z")
-_NAME: Final = re.compile(rb';\s*name=(?:"([^"\r\n]*)"|([^\s;"]+))', re.IGNORECASE)
-_DISPOSITION: Final = re.compile(rb"(?:\A|\r\n)content-disposition:([^\r\n]*)", re.IGNORECASE)
+_DISPOSITION: Final = re.compile(rb"(?:\A|\r\n)content-disposition[ \t]*:([^\r\n]*)", re.IGNORECASE)
+_FORM_DATA: Final = re.compile(rb"[ \t]*form-data[ \t]*", re.IGNORECASE)
+_PARAMETER: Final = re.compile(
+    rb';[ \t]*([0-9A-Za-z!#$%&+\-.^_`|~*]+)=(?:"((?:[^"\\\r\n]|\\[^\r\n])*)"|([^\s;"]+))[ \t]*'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,19 @@ def with_value(body: bytes, name: str, text: str) -> bytes:
 
 
 def _name(head: bytes) -> str:
-    disposition = _DISPOSITION.search(head)
-    match = _NAME.search(disposition[1]) if disposition is not None else None
-    if match is None:
-        raise _invalid("body", "a part has no name")
-    return (match[1] if match[1] is not None else match[2]).decode("utf-8", "replace")
+    """Return a part's name. What two readers could read as two names is refused: the provider is the second."""
+    found = _DISPOSITION.findall(head)
+    start = _FORM_DATA.match(found[0]) if len(found) == 1 else None
+    if start is None:
+        raise _invalid("body", "a part must have one content-disposition: form-data")
+    at, names = start.end(), []
+    while match := _PARAMETER.match(found[0], at):
+        at = match.end()
+        if match[1].lower().startswith(b"name"):
+            names.append((match[1].lower(), match[2] if match[2] is not None else match[3]))
+    if at < len(found[0]) or len(names) != 1 or names[0][0] != b"name" or b"\\" in names[0][1]:
+        raise _invalid("body", "a part must have one plain name")
+    return names[0][1].decode("utf-8", "replace")
 
 
 def _invalid(field: str, message: str) -> RequestInvalid:

@@ -102,6 +102,30 @@ BROKEN = {
 }
 
 
+def test_what_looks_like_a_name_inside_another_value_is_none() -> None:
+    (first, *_) = fields(
+        part(b'Content-Disposition: form-data; x="; name=a"; name="b"', b"dear") + FORM, BOUNDARY
+    )
+    assert first.name == "b"
+
+
+TWO_READINGS = {
+    "two names": b'form-data; name="a"; name="model"',
+    "a name in another coding": b"form-data; name=\"a\"; name*=utf-8''model",
+    "a name in pieces": b'form-data; name="a"; name*0="mo"; name*1="del"',
+    "a name with an escape": b'form-data; name="mo\\del"',
+    "a header twice": b'form-data; name="a"\r\nContent-Disposition: form-data; name="model"',
+    "a header written loosely": b'form-data; name="a"\r\nContent-Disposition : form-data; name="model"',
+    "more behind": b'form-data; name="a", form-data; name="model"',
+}
+
+
+@pytest.mark.parametrize("disposition", TWO_READINGS.values(), ids=TWO_READINGS)
+def test_a_part_whose_name_can_be_read_in_two_ways_is_refused(disposition: bytes) -> None:
+    with pytest.raises(RequestInvalid):
+        fields(part(b"Content-Disposition: " + disposition, b"dear") + FORM, BOUNDARY)
+
+
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_what_is_no_whole_form_is_refused(body: bytes) -> None:
     with pytest.raises(RequestInvalid):
