@@ -21,8 +21,11 @@ _METHODS: Final = {
     ENDPOINT_GEMINI_EMBED: "embedContent",
     ENDPOINT_GEMINI_BATCH_EMBED: "batchEmbedContents",
 }
-_PASSED: Final = frozenset({"alt", "$alt", "prettyPrint", "$prettyPrint", "fields", "$fields"})
-"""Members of a caller's query that change the answer's form; all others, keys among them, stay here."""
+_PASSED: Final = frozenset({"alt", "$alt", "prettyPrint", "$prettyPrint"})
+"""Members of a caller's query that change the answer's form; all others, keys among them, stay here.
+
+So does `fields`: it could leave out what the call used.
+"""
 
 
 def resource(model: str) -> str:

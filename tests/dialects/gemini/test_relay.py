@@ -157,6 +157,9 @@ def test_what_cannot_be_read_passes_but_is_not_complete() -> None:
         (ENDPOINT_GEMINI_GENERATE, "m", True, "alt=sse", "models/m:streamGenerateContent?alt=sse"),
         (ENDPOINT_GEMINI_GENERATE, "m", True, "key=K&alt=sse", "models/m:streamGenerateContent?alt=sse"),
         (ENDPOINT_GEMINI_GENERATE, "m", False, "access_token=T&key=K", "models/m:generateContent"),
+        # What the call used must stay in its answer.
+        (ENDPOINT_GEMINI_GENERATE, "m", False, "fields=candidates", "models/m:generateContent"),
+        (ENDPOINT_GEMINI_GENERATE, "m", False, "$fields=candidates", "models/m:generateContent"),
         (
             ENDPOINT_GEMINI_GENERATE,
             "m",
