@@ -65,7 +65,12 @@ class AzureOpenAI:
         shape = self._shape
         if "{model}" in shape and path.startswith(_NOT_OF_A_DEPLOYMENT):
             shape = "{root}/openai{path}"
-        return shape.format(root=self._root, path=path, model=quote(model, safe="")) + self._query
+        return shape.format(root=self._root, path=path, model=_segment(model)) + self._query
+
+
+def _segment(model: str) -> str:
+    """A deployment's name as a part of a path, which it cannot leave."""
+    return model.replace(".", "%2E") if model in {".", ".."} else quote(model, safe="")
 
 
 async def entra_token(provider: str, entra: Entra, transport: Transport) -> Token:

@@ -69,6 +69,15 @@ async def test_a_deployments_name_cannot_leave_its_segment(azure: Replay) -> Non
     assert seen.path == "/openai/deployments/..%2F..%2Fx%20y/chat/completions"
 
 
+async def test_a_deployment_named_like_the_way_up_is_only_a_name(azure: Replay) -> None:
+    azure.answer("azure", "..", faults.answer(200, CHAT))
+    account = hosted(azure, "azure", "azure-openai", api_key=secret("azure-secret"), azure=DATED)
+    async with adapter_for(account, SETTINGS) as adapter:
+        await asked(adapter, "azure", "..")
+    (seen,) = azure.journal.since()
+    assert seen.path == "/openai/deployments/%2E%2E/chat/completions"
+
+
 async def test_responses_and_lists_belong_to_no_deployment(azure: Replay) -> None:
     azure.answer("azure", "", faults.answer(200, {"data": [{"id": "gpt-5"}]}))
     azure.answer("azure", "gpt", faults.answer(404, {"error": {"code": "404", "message": "no"}}))
