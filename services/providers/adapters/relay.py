@@ -146,6 +146,9 @@ def _is_stream(endpoint: pb.Endpoint.ValueType, answer: Answer) -> bool:
 def _pass(headers: Mapping[str, str], head: pb.RelayHead) -> None:
     for name, value in headers.items():
         lower = name.lower()
+        if not (value.isascii() and value.isprintable()):
+            # It could not be written again, and is not worth the answer.
+            continue
         if lower in PASSED_ANSWER_HEADERS or lower.startswith(PASSED_ANSWER_PREFIXES):
             head.headers[lower] = value
         elif lower in REQUEST_ID_HEADERS:

@@ -157,6 +157,8 @@ async def test_headers_of_vendors_come_back_and_no_others(lab: Replay) -> None:
         "x-gemini-service-tier": "standard",
         "apim-request-id": "azure-1",
         "set-cookie": "no",
+        "x-ratelimit-note": "caf\u00e9",
+        "x-llmhub-not-started": "1",
         "x-internal": "no",
     }
     lab.answer("lab", "m", faults.answer(429, {"error": {"message": "slow"}}, headers))
