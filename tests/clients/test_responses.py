@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -180,6 +181,32 @@ def test_a_failure_in_the_background_is_told(sdk: openai.OpenAI, replay: Replay)
         done = until_ended(sdk, queued.id)
         assert done.status == "failed"
         assert done.error is not None
+
+
+def test_a_request_id_used_twice_harms_no_response(sdk: openai.OpenAI, replay: Replay) -> None:
+    gate = Gate()
+    replay.answer(CHAT.provider, CHAT.model, (gate, *CHAT.program()))
+    model, headers = f"{CHAT.provider}/{CHAT.model}", {"x-request-id": str(uuid.uuid4())}
+    mark = replay.journal.mark()
+    first = sdk.responses.create(model=model, input="One", background=True, extra_headers=headers)
+    replay.journal.wait(lambda seen: seen.number >= mark and seen.model == CHAT.model)
+    second = sdk.responses.create(model=model, input="Two", background=True, extra_headers=headers)
+    assert until_ended(sdk, second.id).error.code == "request_id_conflict"
+    gate.open()
+    done = until_ended(sdk, first.id)
+    assert done.status == "completed"
+    again = sdk.responses.create(
+        model=play(replay, CHAT), input="Three", previous_response_id=done.id, extra_headers=headers
+    )
+    assert again.id != done.id
+
+
+def test_a_response_without_a_status_can_be_gone_on_from(sdk: openai.OpenAI, replay: Replay) -> None:
+    told = {"id": "resp_bare", "object": "response", "model": TEXT.model, "output": []}
+    replay.answer(TEXT.provider, TEXT.model, answer(200, told), answer(200, told))
+    model = f"{TEXT.provider}/{TEXT.model}"
+    sdk.responses.create(model=model, input="One")
+    assert sdk.responses.create(model=model, input="Two", previous_response_id="resp_bare").id == "resp_bare"
 
 
 def until_ended(sdk: openai.OpenAI, response_id: str) -> Any:

@@ -26,7 +26,9 @@ from services.gateway.http.vendor import Caller, VendorCall
 from services.gateway.ports import Piece, ResponseStore
 from services.runtime.clock import Clock
 from services.runtime.errors import ParameterUnsupported, RequestInvalid, StorageUnavailable, Violation
+from services.runtime.ids import new_id
 from services.runtime.log import get_logger
+from services.runtime.offload import by_size
 
 log = get_logger(__name__)
 
@@ -73,12 +75,12 @@ class ResponsesCall(VendorCall):
         self._sent: Decoded | None = None
         self._collected: stored.Collected | None = None
         self._relayed_by = ""
-        self.response_id = f"resp_{caller.request_id.replace('-', '')}"
-        """Of an answer whose provider has no such ids."""
+        self.response_id = f"resp_{new_id().replace('-', '')}"
+        """Of an answer whose provider has no such ids. Not the call's: callers choose that, and may do so twice."""
 
     async def _prepare(self, body: bytes) -> None:
         self._body = body
-        wish = self._wish = stored.keeping(body)
+        wish = self._wish = await by_size(len(body), stored.keeping, body)
         if wish.conversation:
             message = "conversation: conversations are not kept here; use previous_response_id"
             raise ParameterUnsupported(message, field="conversation")
@@ -94,7 +96,7 @@ class ResponsesCall(VendorCall):
         if not found:
             message = f"no response with id {response_id} is kept for this key"
             raise RequestInvalid(message, violations=(Violation("previous_response_id", message),))
-        if any(msgspec.json.decode(kept.response)["status"] in _UNFINISHED for kept in found):
+        if any(msgspec.json.decode(kept.response).get("status") in _UNFINISHED for kept in found):
             message = f"the response {response_id} has not ended yet"
             raise RequestInvalid(message, violations=(Violation("previous_response_id", message),))
         return history.History(found)
@@ -160,7 +162,7 @@ class ResponsesCall(VendorCall):
     async def keep(self, response: JsonObject) -> None:
         """Keep a response object. The answer goes out even if that fails."""
         try:
-            await self._keeping.store.save(self.kept(response))
+            await self._keeping.store.save(await by_size(len(self._body), self.kept, response))
         except StorageUnavailable:
             log.error("a response could not be kept", response_id=response.get("id"))  # noqa: TRY400
 

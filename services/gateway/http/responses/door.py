@@ -29,6 +29,7 @@ from services.runtime.errors import (
     ResponseNotFound,
     Violation,
 )
+from services.runtime.offload import by_size
 
 _JSON: Final = {"content-type": "application/json"}
 _PAGE: Final = 20
@@ -90,7 +91,8 @@ class ResponsesDoor:
     async def _call(self, exchange: Exchange, caller: Caller) -> None:
         endpoint = CALLS[exchange.path]
         body = await exchange.body(self._max_body_bytes)
-        if endpoint is not CREATE or not stored.keeping(body).background:
+        background = endpoint is CREATE and (await by_size(len(body), stored.keeping, body)).background
+        if not background:
             call = ResponsesCall(exchange.read_already(body), endpoint, caller, self._keeping)
             await call.serve(self._pipeline, self._defaults, self._max_body_bytes)
             return
@@ -155,7 +157,7 @@ def _page(items: list[dict[str, Any]], query: str) -> bytes:
     order, limit = asked.get("order", "desc"), asked.get("limit", str(_PAGE))
     if order not in {"asc", "desc"}:
         raise _invalid("order", "must be asc or desc")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:4]) <= _LARGEST_PAGE:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= _LARGEST_PAGE:
         raise _invalid("limit", f"must be 1 to {_LARGEST_PAGE}")
     ordered = items if order == "asc" else items[::-1]
     start = 0
