@@ -9,15 +9,21 @@ from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.content_pb2 import Message, Part, Role
 from llmhub.types.v1.generation_pb2 import GenerationOptions
 from services.dialects.anthropic import AnthropicCodec
+from services.dialects.bedrock import BedrockCodec
 from services.dialects.codec import ChatCodec
 from services.dialects.cohere import CohereCodec
+from services.dialects.gemini import GeminiCodec
 from services.dialects.ollama import OllamaCodec
 from services.dialects.openai import PROFILES, OpenAICodec
+from services.dialects.openai_responses import ResponsesCodec
 
 CODECS: dict[str, ChatCodec] = {
     "anthropic": AnthropicCodec(),
+    "bedrock": BedrockCodec(),
     "cohere": CohereCodec(),
+    "gemini": GeminiCodec(),
     "ollama": OllamaCodec(),
+    "openai-responses": ResponsesCodec(),
     **{name: OpenAICodec(profile) for name, profile in PROFILES.items()},
 }
 VALUES = {
