@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.dialects.openai.profile import OPENAI, PROFILES, Profile, profile_for
+from services.dialects.openai.profile import AZURE, PROFILES, Profile, profile_for
 from services.providers.adapters.dialect import Tongue
 from services.providers.settings import Account
 
@@ -53,5 +53,5 @@ def tongue(codec: str, account: Account) -> Tongue:
 
 def _profile(account: Account) -> Profile:
     if account.dialect == "azure-openai":
-        return PROFILES.get("azure", OPENAI)
+        return AZURE
     return PROFILES[account.profile] if account.profile else profile_for(account.base_url)

@@ -8,7 +8,7 @@ import msgspec
 
 from llmhub.types.v1.content_pb2 import MediaKind, Part
 from services.dialects.data_urls import decode_base64
-from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
+from services.dialects.members import Extension, JsonObject, Members, decode_json
 from services.dialects.ollama.wire import DIALECT
 from services.dialects.raw_json import (
     elements,
@@ -133,8 +133,3 @@ def write_call(part: Part, extension: Extension) -> tuple[JsonObject, bool]:
             function["arguments"] = {TEXT_INPUT: arguments} if value is None else value
         written["function"] = function
     return merge_deep(written, extension.members), wrapped
-
-
-def raw_value(value: Any) -> msgspec.Raw:
-    """A value as a member that was left as text."""
-    return msgspec.Raw(encode_json(value))

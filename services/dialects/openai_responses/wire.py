@@ -11,7 +11,6 @@ from llmhub.types.v1.content_pb2 import Role
 DIALECT: Final = "openai-responses"
 RESPONSES_PATH: Final = "/responses"
 INPUT_TOKENS_PATH: Final = "/responses/input_tokens"
-COMPACT_PATH: Final = "/responses/compact"
 RESPONSE: Final = "response"
 
 HOLE: Final = "\0"

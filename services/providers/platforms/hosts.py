@@ -19,7 +19,10 @@ HOSTS: Final = frozenset({"azure-openai", "vertex", "bedrock"})
 
 
 async def host(account: Account, transport: Transport, stack: AsyncExitStack) -> Platform:
-    """Open the account's platform. A key or a token that was given goes before one that would have to be got."""
+    """Open the account's platform. A key or a token that was given goes before one that would have to be got.
+
+    Raises ValueError for a dialect that names none.
+    """
     given = account.api_key or account.azure.access_token or account.vertex.access_token
     match account.dialect:
         case "azure-openai":
@@ -32,11 +35,14 @@ async def host(account: Account, transport: Transport, stack: AsyncExitStack) ->
                 fetch = partial(google_token, account.name, account.vertex.credentials_file, transport)
                 transport = await _tokens(account, fetch, transport, stack)
             return VertexAI(account, transport)
-        case _:
+        case "bedrock":
             from services.providers.platforms.bedrock import Bedrock  # noqa: PLC0415 - it brings botocore along
 
             signs = not given and "authorization" not in map(str.lower, account.headers)
             return Bedrock(account, SigningTransport(account, transport) if signs else transport)
+        case _:
+            message = f"there is no platform for {account.dialect}"
+            raise ValueError(message)
 
 
 async def _tokens(account: Account, fetch: Fetch, transport: Transport, stack: AsyncExitStack) -> Transport:
