@@ -14,10 +14,10 @@ ARGS ?=
 TEST_PROCESSES ?= 3
 TYPED := services tests tools $(if $(wildcard bench/*.py),bench) $(if $(wildcard sdk/python/*/*.py),sdk/python)
 
-.PHONY: help run test check fmt lint types imports proto gen gen-check sizes lock bench fuzz programs kill-test clean
+.PHONY: help run test check fmt lint types imports proto gen gen-check sizes conformance lock bench fuzz programs kill-test clean
 
 help: ## print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ------------------------------------------------------------------------------------------ for users
 
@@ -61,6 +61,9 @@ gen-check: .venv/.installed-dev ## fail when what is generated differs from what
 
 sizes: .venv/.installed-dev ## no file over 400 lines, no function over 60; rules of the repository
 	@$(BIN)/python -m pytest -q tests/architecture
+
+conformance: .venv/.installed-dev ## write docs/conformance.md anew: which recordings pass which tests
+	@$(BIN)/python -m tools.conformance
 
 lock: .venv/.installed-dev ## write the lock files anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@tools/lock.sh $(ARGS)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 from services.dialects.sse import SseParser
+from tests.support.exceptions import MISFILED
 from tests.support.exchanges import Exchange, recorded
-
-MISFILED: Final = {"ollama/009-openai-embeddings-embeddings": "Ollama's own embedding path, not OpenAI's"}
 
 
 def recordings(*endpoints: str) -> list[Exchange]:

@@ -19,6 +19,7 @@ from services.dialects.openai import OpenAICodec
 from services.runtime.errors import ParameterUnsupported
 from tests.dialects.bedrock import official
 from tests.dialects.bedrock.recorded import Recording, codec, one, recordings
+from tests.support.exceptions import UNENDED
 from tests.support.exchanges import Exchange, recorded
 from tests.support.recordings import recordings as others
 
@@ -35,7 +36,7 @@ CODECS: dict[str, ChatCodec] = {"openai": OpenAICodec(), "anthropic": AnthropicC
 ASKED = [each for each in (*others("openai.chat"), *recorded("anthropic.messages")) if each.body is not None]
 ANSWERED = [each for each in (*others("openai.chat"), *recorded("anthropic.messages")) if each.status == 200]
 CONVERSE = recordings("bedrock.converse", "bedrock.converse-stream")
-OWN = [each for each in CONVERSE if each.status == 200 and each.name != "bedrock/023"]
+OWN = [each for each in CONVERSE if each.status == 200 and each.name not in UNENDED]
 
 
 def asked(exchange: Exchange) -> GenerateRequest:

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from anthropic.lib.bedrock._stream_decoder import AWSEventStreamDecoder
 
+from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
 from llmhub.provider.v1.provider_service_pb2 import ENDPOINT_ANTHROPIC_MESSAGES
 from services.dialects.anthropic import AnthropicCodec
 from services.dialects.anthropic_hosted import bedrock_body, betas_of, vertex_body, vertex_count_body
@@ -28,8 +29,10 @@ from services.runtime.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from tests.dialects.anthropic import official as anthropics
 from tests.dialects.bedrock import official
 from tests.dialects.bedrock.recorded import Recording, one, recordings, stream
+from tests.support.exceptions import NOT_CLAUDE
 from tests.support.exchanges import random_pieces, recorded
 
 claude = AnthropicCodec()
@@ -37,12 +40,11 @@ ANTHROPICS = ("bedrock/044", "bedrock/046", "bedrock/048", "bedrock/049")
 STREAMS = [one("bedrock/048"), one("bedrock/049")]
 VERTEX = recordings("anthropic.rawPredict", "anthropic.streamRawPredict")
 ASKED = [each for each in recorded("anthropic.messages") if each.body is not None]
-NOT_ANTHROPIC = {"bedrock/043", "bedrock/045", "bedrock/047", "bedrock/050"}
 
 
 def test_recordings_are_there() -> None:
     invoked = recordings("bedrock.invoke", "bedrock.invoke-with-response-stream")
-    assert {each.name for each in invoked} == {*ANTHROPICS, *NOT_ANTHROPIC}
+    assert {each.name for each in invoked} == {*ANTHROPICS, *NOT_CLAUDE}
     assert len(VERTEX) == 5
 
 
@@ -130,6 +132,48 @@ def test_recorded_exchanges_on_vertex(exchange: Recording) -> None:
 def test_whole_answers_are_anthropics(name: str) -> None:
     answer = one(name).answer
     assert json.loads(claude.encode_response(claude.decode_response(answer))) == json.loads(answer)
+
+
+@pytest.mark.parametrize("exchange", [*map(one, ANTHROPICS), *VERTEX], ids=str)
+def test_hosted_answers_are_those_that_the_sdk_reads(exchange: Recording) -> None:
+    """Relayed, through the contract, and written again."""
+    if not exchange.streaming and exchange.endpoint != "anthropic.streamRawPredict":
+        answer, theirs = exchange.answer, anthropics.whole_message(exchange.answer)
+        response = claude.decode_response(answer)
+        progress = claude.relay_answer(answer, ENDPOINT_ANTHROPIC_MESSAGES)
+    else:
+        answer = unwrapped([exchange.answer]) if exchange.name.startswith("bedrock") else exchange.answer
+        theirs = anthropics.streamed_message(answer)
+        decoder = claude.stream_decoder()
+        response = fold(decoder.feed(answer) + decoder.close())
+        tap = claude.relay_tap(ENDPOINT_ANTHROPIC_MESSAGES, hide_usage=False)
+        assert tap.feed(answer).data == answer
+        (last,) = (tap.close().progress,)
+        assert last is not None
+        progress = last
+    assert (progress.complete, progress.usage.output_tokens) == (True, response.usage.output_tokens)
+    for read in (response, claude.decode_response(claude.encode_response(response))):
+        assert agreeing(read) == agreeing(theirs)
+
+
+def agreeing(answer: Any) -> tuple[Any, ...]:
+    """Text, calls, end and tokens, of the contract's answer or of the SDK's."""
+    if isinstance(answer, GenerateResponse):
+        (candidate,) = answer.candidates
+        calls = [each.tool_call for each in candidate.parts if each.HasField("tool_call")]
+        usage = answer.usage
+        return (
+            "".join(part.text for part in candidate.parts),
+            [(call.id, call.name, json.loads(call.arguments)) for call in calls],
+            candidate.finish.provider_reason,
+            (usage.input_tokens, usage.output_tokens + usage.reasoning_tokens),
+        )
+    return (
+        "".join(block.text for block in answer.content if block.type == "text"),
+        [(block.id, block.name, block.input) for block in answer.content if block.type == "tool_use"],
+        answer.stop_reason,
+        (answer.usage.input_tokens, answer.usage.output_tokens),
+    )
 
 
 def unwrapped(pieces: list[bytes]) -> bytes:

@@ -14,11 +14,12 @@ from services.dialects.bedrock.stream_blocks import whole_block
 from services.dialects.fold import fold
 from tests.dialects.bedrock import official
 from tests.dialects.bedrock.recorded import Recording, codec, one, recordings
+from tests.support.exceptions import UNENDED
 from tests.support.exchanges import random_pieces
 
 CONVERSE = recordings("bedrock.converse", "bedrock.converse-stream")
 WHOLE = [each for each in CONVERSE if each.status == 200 and not each.streaming]
-STREAMS = [each for each in CONVERSE if each.streaming and each.name != "bedrock/023"]
+STREAMS = [each for each in CONVERSE if each.streaming and each.name not in UNENDED]
 FAILED = [
     each
     for each in recordings(*{"bedrock.count-tokens", *(each.endpoint for each in CONVERSE)})

@@ -8,6 +8,7 @@ import pytest
 from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.codec import DecodedRequest
 from services.dialects.fold import fold
+from tests.dialects.bedrock import official
 from tests.dialects.bedrock.recorded import (
     Recording,
     chat,
@@ -17,13 +18,14 @@ from tests.dialects.bedrock.recorded import (
     payloads,
     recordings,
 )
+from tests.support.exceptions import UNENDED
 from tests.support.exchanges import random_pieces
 
 CONVERSE = recordings("bedrock.converse", "bedrock.converse-stream")
 COUNTS = recordings("bedrock.count-tokens")
 WHOLE = [each for each in CONVERSE if each.status == 200 and not each.streaming]
 STREAMS = [each for each in CONVERSE if each.streaming]
-ENDED = [each for each in STREAMS if each.name != "bedrock/023"]
+ENDED = [each for each in STREAMS if each.name not in UNENDED]
 
 
 def decoded(pieces: list[bytes]) -> list[StreamEvent]:
@@ -59,10 +61,11 @@ def test_count_request(exchange: Recording) -> None:
     assert written.path == "/model/anthropic.claude-sonnet-4-20250514-v1%3A0/count-tokens"
 
 
-def test_count_answer() -> None:
-    (counted,) = (each for each in COUNTS if each.status == 200)
+@pytest.mark.parametrize("counted", [each for each in COUNTS if each.status == 200], ids=str)
+def test_count_answer(counted: Recording) -> None:
+    told = official.whole("CountTokens", counted.answer)["inputTokens"]
     response = count.decode_count_response(counted.answer)
-    assert response.input_tokens == 19
+    assert response.input_tokens == told == 19
     assert json.loads(count.encode_count_response(response)) == json.loads(counted.answer)
 
 

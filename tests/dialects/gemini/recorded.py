@@ -17,11 +17,6 @@ ANSWERS: Final = [each for each in CONTENT if each.status == 200]
 STREAMS: Final = [each for each in ANSWERS if each.endpoint == "gemini.streamGenerateContent"]
 WHOLE: Final = [each for each in ANSWERS if each.endpoint == "gemini.generateContent"]
 FAILED: Final = [each for each in (*CONTENT, *COUNTS, *EMBEDDINGS) if each.status >= 400]
-REFUSED: Final = {
-    "vertex/022-gemini-generatecontent-error-400": "its role is neither user nor model: Google refused it too"
-}
-"""Recorded requests that are no requests of this dialect."""
-
 PLAIN: Final = b'{"contents":[{"role":"user","parts":[{"text":"x"}]}]}'
 
 

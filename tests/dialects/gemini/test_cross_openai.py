@@ -15,8 +15,9 @@ from services.dialects.gemini import GeminiCodec
 from services.dialects.openai import OpenAICodec
 from services.runtime.errors import LlmhubError
 from tests.dialects.gemini.official import streamed, whole
-from tests.dialects.gemini.recorded import CONTENT, PLAIN, REFUSED, STREAMS, WHOLE, body_of, decoded
+from tests.dialects.gemini.recorded import CONTENT, PLAIN, STREAMS, WHOLE, body_of, decoded
 from tests.dialects.gemini.test_official_sdk import accumulated, parts_of
+from tests.support.exceptions import REFUSED
 from tests.support.exchanges import Exchange, random_pieces, recorded
 
 CHATS = recorded("openai.chat")

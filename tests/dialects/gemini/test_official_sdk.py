@@ -29,6 +29,7 @@ from tests.dialects.gemini.recorded import (
     decoded,
     frames,
 )
+from tests.support.exceptions import NUMBERED
 from tests.support.exchanges import Exchange, random_pieces
 
 REASONS = {
@@ -37,11 +38,9 @@ REASONS = {
     "SAFETY": FinishReason.FINISH_REASON_CONTENT_FILTER,
     "UNEXPECTED_TOOL_CALL": FinishReason.FINISH_REASON_MALFORMED,
 }
-NUMBERED = {
-    "vertex/011-gemini-generatecontent-image-input-image-url-input": FinishReason.FINISH_REASON_END,
-    "vertex/020-gemini-generatecontent-text-output": FinishReason.FINISH_REASON_MAX_TOKENS,
-}
-"""Their enums are numbers, as an old client asked for: the SDK cannot read them."""
+NUMBERED_REASONS = dict(
+    zip(NUMBERED, (FinishReason.FINISH_REASON_END, FinishReason.FINISH_REASON_MAX_TOKENS), strict=True)
+)
 
 codec = GeminiCodec()
 
@@ -194,7 +193,7 @@ def test_numbers_for_words(exchange: Exchange) -> None:
     with pytest.raises(AttributeError):
         whole(exchange.answer)
     response = codec.decode_response(exchange.answer)
-    assert response.candidates[0].finish.reason == NUMBERED[exchange.name]
+    assert response.candidates[0].finish.reason == NUMBERED_REASONS[exchange.name]
     told = json.loads(exchange.answer)["usageMetadata"]
     assert response.usage.output_tokens == told.get("candidatesTokenCount", 0)
     assert response.usage.HasField("output_tokens")

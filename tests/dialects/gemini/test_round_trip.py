@@ -12,11 +12,11 @@ from tests.dialects.gemini.recorded import (
     COUNTS,
     EMBEDDINGS,
     FAILED,
-    REFUSED,
     STREAMS,
     WHOLE,
     body_of,
 )
+from tests.support.exceptions import REFUSED, UNTOLD_DETAILS
 from tests.support.exchanges import Exchange
 
 codec = GeminiCodec()
@@ -80,14 +80,29 @@ def test_count_answer(exchange: Exchange) -> None:
     assert json.loads(written) == json.loads(exchange.answer)
 
 
-@pytest.mark.parametrize("exchange", [each for each in EMBEDDINGS if each.status == 200], ids=str)
+@pytest.mark.parametrize("exchange", EMBEDDINGS, ids=str)
 def test_embeddings(exchange: Exchange) -> None:
     request = embedding.decode_embed_request(body_of(exchange))
     written = embedding.encode_embed_request(request, exchange.model)
     assert json.loads(written.body) == exchange.body
     assert written.path == f"/v1beta/models/{exchange.model}:{exchange.endpoint.removeprefix('gemini.')}"
+    if exchange.status >= 400:
+        return
     answer = embedding.encode_embed_response(embedding.decode_embed_response(exchange.answer))
     assert json.loads(answer) == json.loads(exchange.answer)
+
+
+@pytest.mark.parametrize("exchange", FAILED, ids=str)
+def test_error(exchange: Exchange) -> None:
+    written = chat.encode_error(chat.decode_error(exchange.status, {}, exchange.answer), "r")
+    assert written.status == exchange.status
+    again, recorded = json.loads(written.body)["error"], json.loads(exchange.answer)["error"]
+    # Beside what Google said stand llmhub's reason and the request's id.
+    details = again.pop("details")
+    lost = [each for each in recorded.pop("details", []) if each not in details]
+    assert bool(lost) == (exchange.name[: len("gemini/000")] in UNTOLD_DETAILS)
+    assert not any("retryDelay" in each for each in lost)
+    assert again == recorded
 
 
 def test_arguments_and_results_keep_their_text() -> None:

@@ -20,8 +20,8 @@ from tests.dialects.ollama.official import (
     streamed_answers,
     whole_answer,
 )
+from tests.support.exceptions import MISFILED
 from tests.support.exchanges import Exchange, random_pieces, recorded
-from tests.support.recordings import MISFILED
 
 CHATS = recorded("ollama.chat")
 STREAMED = [each for each in CHATS if "streaming" in each.features]

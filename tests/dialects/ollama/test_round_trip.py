@@ -9,8 +9,9 @@ from llmhub.types.v1.stream_pb2 import StreamEvent
 from services.dialects.codec import ChatCodec, EmbeddingCodec
 from services.dialects.ollama import OllamaCodec
 from tests.dialects.ollama.cases import ANSWERS, REQUESTS, STREAMS, stream
+from tests.support.exceptions import MISFILED
 from tests.support.exchanges import Exchange, random_pieces, recorded
-from tests.support.recordings import MISFILED, awkward_cuts, pieces
+from tests.support.recordings import awkward_cuts, pieces
 
 CHATS = recorded("ollama.chat")
 STREAMED = [each for each in CHATS if "streaming" in each.features]

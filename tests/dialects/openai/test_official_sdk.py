@@ -196,7 +196,11 @@ def test_embeddings(exchange: Exchange) -> None:
             assert list(embedding.floats.values) == each.embedding
 
 
-@pytest.mark.parametrize("exchange", [each for each in CHATS if each.status >= 400], ids=str)
+@pytest.mark.parametrize(
+    "exchange",
+    [each for each in [*CHATS, *recordings("openai.embeddings")] if each.status >= 400],
+    ids=str,
+)
 def test_errors_raise_the_same_exception(exchange: Exchange) -> None:
     direct = official.error(exchange.status, dict(exchange.headers), exchange.answer)
     ours = codec.decode_error(exchange.status, dict(exchange.headers), exchange.answer)

@@ -6,7 +6,7 @@ import warnings
 from typing import Any, cast
 
 import openai
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import CompactedResponse, Response, ResponseStreamEvent
 
 from tests.dialects.openai.official import client
 
@@ -37,6 +37,12 @@ def accumulated(body: bytes) -> Response:
         for _ in stream:
             pass
         return cast("Response", stream.get_final_response())
+
+
+def compacted(body: bytes) -> CompactedResponse:
+    """The compaction that the SDK reads."""
+    with client(200, {"content-type": "application/json"}, body) as sdk:
+        return sdk.responses.compact(**_ASK)
 
 
 def counted(body: bytes) -> int:

@@ -14,7 +14,7 @@ from services.dialects.fold import Folding
 from services.dialects.openai_responses import ResponsesCodec
 from services.runtime.errors import LlmhubError
 from tests.dialects.openai_responses import official
-from tests.dialects.openai_responses.traffic import BROKEN, COUNTS, FAILED, STREAMS, WHOLE
+from tests.dialects.openai_responses.traffic import BROKEN, COMPACTS, COUNTS, FAILED, STREAMS, WHOLE
 from tests.support.exchanges import Exchange, random_pieces
 
 codec = ResponsesCodec()
@@ -185,6 +185,17 @@ def test_the_sdk_puts_together_what_we_write(exchange: Exchange) -> None:
     written = encoder.encode([*decoder.feed(exchange.answer), *decoder.close()])
     theirs = official.accumulated(exchange.answer)
     assert values(official.accumulated(written)) == values(theirs)
+
+
+@pytest.mark.parametrize("exchange", COMPACTS, ids=str)
+def test_compactions(exchange: Exchange) -> None:
+    response = codec.decode_response(exchange.answer)
+    theirs = official.compacted(exchange.answer)
+    assert official.compacted(codec.encode_response(response)) == theirs
+    assert response.usage.provider_total_tokens == theirs.usage.total_tokens
+    parts = response.candidates[0].parts
+    kept = [part.opaque.type for part in parts if part.HasField("opaque")]
+    assert kept == [item.type for item in theirs.output if item.type not in BUILT_IN]
 
 
 @pytest.mark.parametrize("exchange", COUNTS, ids=str)
