@@ -14,12 +14,13 @@ from llmhub.types.v1.generation_pb2 import (
     ReasoningMode,
     ReasoningOptions,
 )
+from services.dialects.anthropic.generations import USUAL_BOUND, nearest_effort
 from services.dialects.anthropic.wire import DIALECT, merge_back, quiet, take_word, type_of
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, plain_number
 
-DEFAULT_MAX_TOKENS: Final = 4096
-"""Sent when the caller gives no bound, since Anthropic demands one."""
+EFFORT: Final = "effort"
+"""Hint: the caller asked for the effort in Anthropic's words, and so it goes on as it is."""
 _LEAST_BUDGET: Final = 1024
 
 _THINKING: Final = {
@@ -112,7 +113,19 @@ def write_thinking(request: GenerateRequest, body: JsonObject, losses: Losses) -
     if effort == "minimal":
         losses.altered("reasoning.effort", "Anthropic's least effort is low")
         effort = "low"
-    return {"effort": effort}
+    if EFFORT in Extension(request.extensions, DIALECT).shape:
+        return {"effort": effort}
+    return _effort(effort, body["model"], losses)
+
+
+def _effort(effort: str, model: str, losses: Losses) -> JsonObject:
+    taken = nearest_effort(model, effort)
+    if not taken:
+        losses.dropped("reasoning.effort", "this model takes no effort")
+        return {}
+    if taken != effort:
+        losses.altered("reasoning.effort", f"the most this model takes is {taken}")
+    return {"effort": taken}
 
 
 def _thinking(
@@ -122,7 +135,7 @@ def _thinking(
     if reasoning.HasField("budget_tokens"):
         block["budget_tokens"] = reasoning.budget_tokens
     elif mode == REASONING_MODE_ENABLED:
-        block["budget_tokens"] = max(_LEAST_BUDGET, body.get("max_tokens", DEFAULT_MAX_TOKENS) // 2)
+        block["budget_tokens"] = max(_LEAST_BUDGET, body.get("max_tokens", USUAL_BOUND) // 2)
         losses.emulated("reasoning.budget_tokens", "Anthropic demands a budget: half of the output bound")
     if display := reasoning.display:
         if display not in _DISPLAYS:

@@ -10,9 +10,10 @@ import msgspec
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import WARNING_KIND_EMULATED
 from llmhub.types.v1.generation_pb2 import Warning as LossWarning
+from services.dialects.anthropic.generations import usual_bound
 from services.dialects.anthropic.messages import read_messages, read_system, write_conversation
 from services.dialects.anthropic.options import (
-    DEFAULT_MAX_TOKENS,
+    EFFORT,
     read_options,
     write_options,
     write_thinking,
@@ -60,7 +61,7 @@ def encode_request(request: GenerateRequest, model: str, *, stream: bool) -> Wir
     if request.options.HasField("max_output_tokens"):
         body["max_tokens"] = request.options.max_output_tokens
     elif "max_tokens" not in extension.members:
-        body["max_tokens"] = DEFAULT_MAX_TOKENS + request.reasoning.budget_tokens
+        body["max_tokens"] = usual_bound(model) + request.reasoning.budget_tokens
         supplied = (_supplied_bound(body["max_tokens"]),)
     _write_prompt(request, body, losses)
     write_options(request, body, losses)
@@ -175,6 +176,7 @@ def _read_output(members: Members, request: GenerateRequest) -> None:
         inner = Members(config, "output_config")
         if effort := take_word(inner, "effort"):
             request.reasoning.effort = effort
+            members.hint(EFFORT)
         took = _read_format(config, "format", request)
         if config or not (effort or took):
             members.rest["output_config"] = config
