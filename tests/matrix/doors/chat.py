@@ -45,14 +45,14 @@ class Chat:
     async def ask(self, case: Case, model: str, *, stream: bool) -> dict[str, Any]:
         completions = self._client.chat.completions
         if not stream:
-            return _facts(await completions.create(model=model, **_question(case)))
+            return facts(await completions.create(model=model, **question(case)))
         more: dict[str, Any] = {"stream_options": {"include_usage": True}}
-        async with completions.stream(model=model, **_question(case), **more) as events:
-            return _facts(await events.get_final_completion())
+        async with completions.stream(model=model, **question(case), **more) as events:
+            return facts(await events.get_final_completion())
 
     async def begin(self, case: Case, model: str) -> None:
         async with await self._client.chat.completions.create(
-            model=model, **_question(case), stream=True
+            model=model, **question(case), stream=True
         ) as chunks:
             async for chunk in chunks:
                 if chunk.choices and chunk.choices[0].delta.content:
@@ -81,7 +81,7 @@ def openai_failure(error: Exception) -> dict[str, Any]:
     )
 
 
-def _question(case: Case) -> dict[str, Any]:
+def question(case: Case) -> dict[str, Any]:
     content: Any = TEXT
     if case.image:
         content = [
@@ -115,7 +115,7 @@ def _question(case: Case) -> dict[str, Any]:
     return asked
 
 
-def _facts(completion: ChatCompletion) -> dict[str, Any]:
+def facts(completion: ChatCompletion) -> dict[str, Any]:
     choice, usage = completion.choices[0], completion.usage
     calls = [call for call in choice.message.tool_calls or () if call.type == "function"]
     read, thought = (None, None)

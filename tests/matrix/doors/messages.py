@@ -45,12 +45,12 @@ class Messages:
 
     async def ask(self, case: Case, model: str, *, stream: bool) -> dict[str, Any]:
         if not stream:
-            return _facts(await self._client.messages.create(model=model, **_question(case)))
-        async with self._client.messages.stream(model=model, **_question(case)) as events:
-            return _facts(await events.get_final_message())
+            return facts(await self._client.messages.create(model=model, **question(case)))
+        async with self._client.messages.stream(model=model, **question(case)) as events:
+            return facts(await events.get_final_message())
 
     async def begin(self, case: Case, model: str) -> None:
-        async with await self._client.messages.create(model=model, **_question(case), stream=True) as events:
+        async with await self._client.messages.create(model=model, **question(case), stream=True) as events:
             async for event in events:
                 if event.type == "content_block_delta":
                     return
@@ -72,7 +72,7 @@ class Messages:
         await self._client.close()
 
 
-def _question(case: Case) -> dict[str, Any]:
+def question(case: Case) -> dict[str, Any]:
     content: list[Any] = [{"type": "text", "text": TEXT}]
     if case.image:
         data = base64.b64encode(case.image).decode()
@@ -106,7 +106,7 @@ def _question(case: Case) -> dict[str, Any]:
     return asked
 
 
-def _facts(message: Message) -> dict[str, Any]:
+def facts(message: Message) -> dict[str, Any]:
     usage = message.usage
     read = usage.cache_read_input_tokens or 0
     thoughts = [block for block in message.content if block.type == "thinking"]
