@@ -18,6 +18,7 @@ from llmhub.types.v1.stream_pb2 import Finished, StreamEvent
 from services.gateway.domain import needs
 from services.gateway.domain.call import Ask
 from services.gateway.domain.calls import Calls
+from services.gateway.domain.extensions import refuse_state
 from services.gateway.domain.payload import CountTokens, Generate, Payload, Whole
 from services.gateway.domain.pipeline import Pipeline
 from services.gateway.ports import Peers
@@ -42,6 +43,7 @@ class CompletionServicer(CompletionServiceServicer):
 
     async def Generate(self, request: pb.GenerateRequest, context: Context) -> pb.GenerateResponse:
         """Return the whole answer."""
+        refuse_state(request)
         ask = ask_of(request, context, "generate", lambda _: Generate(request, stream=False))
         answer = await self._whole(ask, context)
         if not isinstance(answer, pb.GenerateResponse):
@@ -56,6 +58,7 @@ class CompletionServicer(CompletionServiceServicer):
     ) -> AsyncGenerator[pb.GenerateStreamResponse, None]:
         """Yield the answer's events; see the contract for how a broken answer ends."""
         wanted = request.request
+        refuse_state(wanted)
         ask = ask_of(wanted, context, "generate", lambda _: Generate(wanted, stream=True))
         sent = 0
         async with aclosing(self._pipeline.run(ask)) as pieces:
@@ -78,6 +81,7 @@ class CompletionServicer(CompletionServiceServicer):
     async def CountTokens(self, request: pb.CountTokensRequest, context: Context) -> pb.CountTokensResponse:
         """Count input tokens."""
         wanted = request.request
+        refuse_state(wanted)
         ask = ask_of(wanted, context, "count_tokens", lambda _: CountTokens(wanted))
         answer = await self._whole(ask, context)
         if not isinstance(answer, pb.CountTokensResponse):
