@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.dialects.members import JSON_FAULTS, JsonObject, decode_json
-from services.runtime.errors import RequestInvalid, Violation
+from services.dialects.members import JSON_FAULTS, JsonObject, Members, decode_json, request_json
 
 _members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _elements_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -57,14 +56,23 @@ def is_array(raw: object) -> bool:
     return type(raw) is msgspec.Raw and bytes(memoryview(raw)[:1]) == b"["
 
 
+def take_raw(members: Members, name: str) -> msgspec.Raw | None:
+    """Take a member that was left as text; None if it is missing, and if it is null, which stays."""
+    raw = members.rest.get(name)
+    if type(raw) is not msgspec.Raw or bytes(memoryview(raw)[:1]) == b"n":
+        return None
+    del members.rest[name]
+    return raw
+
+
 def caller_json(text: str, field: str) -> msgspec.Raw:
     """JSON text of a caller to be written to the letter; raise RequestInvalid if it is no JSON."""
-    try:
-        decode_json(text)
-    except ValueError:
-        fault = "must be JSON text"
-        raise RequestInvalid(f"{field} {fault}", violations=(Violation(field, fault),)) from None
-    return msgspec.Raw(text.encode())
+    return caller_json_read(text, field)[0]
+
+
+def caller_json_read(text: str, field: str) -> tuple[msgspec.Raw, Any]:
+    """The same, and its value."""
+    return msgspec.Raw(text), request_json(text, field)
 
 
 def object_text(text: str) -> msgspec.Raw | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from llmhub.types.v1.content_pb2 import Citation
-from services.dialects.anthropic.wire import DIALECT, merge_back, take_word
+from services.dialects.anthropic.wire import DIALECT
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back, take_word
 
 _RANGES: Final = {
     "char_location": ("start_char_index", "end_char_index"),

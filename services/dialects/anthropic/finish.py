@@ -20,8 +20,9 @@ from llmhub.types.v1.generation_pb2 import (
     FINISH_REASON_UNSPECIFIED,
     Finish,
 )
-from services.dialects.anthropic.wire import DIALECT, merge_back, take_type
+from services.dialects.anthropic.wire import DIALECT, take_type
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back
 
 _REASONS: Final = {
     "end_turn": FINISH_REASON_END,

@@ -23,11 +23,13 @@ from llmhub.types.v1.content_pb2 import (
     Role,
 )
 from services.dialects.anthropic.read_blocks import Faults, read_blocks
-from services.dialects.anthropic.wire import DIALECT, Block, elements, merge_back, object_keeping
+from services.dialects.anthropic.wire import DIALECT, Block, object_keeping
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.bounds import MOST_MESSAGES, MOST_PARTS
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json
+from services.dialects.quiet import merge_back
+from services.dialects.raw_json import elements
 from services.runtime.errors import RequestInvalid, Violation
 
 _ROLES: Final = {"user": ROLE_USER, "assistant": ROLE_ASSISTANT, "system": ROLE_SYSTEM}

@@ -15,9 +15,10 @@ from llmhub.types.v1.generation_pb2 import (
     ReasoningOptions,
 )
 from services.dialects.anthropic.generations import USUAL_BOUND, nearest_effort
-from services.dialects.anthropic.wire import DIALECT, merge_back, quiet, take_word, type_of
+from services.dialects.anthropic.wire import DIALECT, type_of
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, plain_number
+from services.dialects.quiet import merge_back, quiet, take_word
 
 EFFORT: Final = "effort"
 """Hint: the caller asked for the effort in Anthropic's words, and so it goes on as it is."""

@@ -22,18 +22,15 @@ from services.dialects.anthropic.wire import (
     REDACTED,
     SIGNATURE,
     TOOL_REFERENCE,
-    elements,
     object_keeping,
-    quiet,
-    raw_text,
-    take_raw,
     take_type,
-    take_word,
     tool_reference_text,
     type_of,
 )
 from services.dialects.data_urls import decode_base64
 from services.dialects.members import Members, decode_json
+from services.dialects.quiet import quiet, take_word
+from services.dialects.raw_json import elements, raw_text, take_raw
 from services.dialects.text_tools import name_call, text_input
 from services.runtime.errors import Violation
 

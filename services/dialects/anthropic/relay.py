@@ -11,10 +11,11 @@ from services.dialects.anthropic.errors import error_of
 from services.dialects.anthropic.finish import read_finish
 from services.dialects.anthropic.frames import delta_size, lone_delta
 from services.dialects.anthropic.usage import merge_usage, read_usage
-from services.dialects.anthropic.wire import elements, object_keeping, raw_text, take_raw
+from services.dialects.anthropic.wire import object_keeping
 from services.dialects.codec import Passed, RelayBody
 from services.dialects.failure import error_message
 from services.dialects.members import JSON_FAULTS, JsonObject, Members, decode_json, encode_json, json_text
+from services.dialects.raw_json import elements, raw_text, take_raw
 from services.dialects.sse import SseEvent, SseParser
 from services.dialects.surrogates import mended
 from services.runtime.errors import LlmhubError, RequestInvalid, UpstreamProtocol, Violation

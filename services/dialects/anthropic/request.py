@@ -24,17 +24,14 @@ from services.dialects.anthropic.wire import (
     DIALECT,
     MESSAGES_PATH,
     VERSION,
-    caller_json,
-    merge_back,
     object_keeping,
-    quiet,
-    take_raw,
-    take_word,
 )
 from services.dialects.bounds import MOST_TOOLS, require_bounded
 from services.dialects.codec import DecodedRequest, WireRequest
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, encode_json
+from services.dialects.quiet import merge_back, quiet, take_word
+from services.dialects.raw_json import caller_json, take_raw
 from services.runtime.errors import RequestInvalid, Violation
 
 _OUTPUT_FORMAT: Final = "output_format"
@@ -230,7 +227,7 @@ def _write_format(request: GenerateRequest, body: JsonObject, config: JsonObject
     if wanted.json_schema.description:
         losses.dropped("response_format.json_schema.description", "Anthropic has no place for it")
     losses.foreign(wanted.extensions, DIALECT, "response_format")
-    schema, _ = caller_json(wanted.json_schema.schema_json, "response_format.json_schema.schema_json")
+    schema = caller_json(wanted.json_schema.schema_json, "response_format.json_schema.schema_json")
     written = merge_back({"type": "json_schema", "schema": schema}, Extension(wanted.extensions, DIALECT))
     if _OUTPUT_FORMAT in Extension(request.extensions, DIALECT).shape:
         body["output_format"] = written

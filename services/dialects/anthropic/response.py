@@ -15,17 +15,11 @@ from services.dialects.anthropic.errors import error_of
 from services.dialects.anthropic.finish import read_finish, write_finish
 from services.dialects.anthropic.read_blocks import read_blocks
 from services.dialects.anthropic.usage import read_usage, write_usage
-from services.dialects.anthropic.wire import (
-    DIALECT,
-    merge_back,
-    object_keeping,
-    raw_text,
-    take_raw,
-    take_type,
-    take_word,
-)
+from services.dialects.anthropic.wire import DIALECT, object_keeping, take_type
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
+from services.dialects.quiet import merge_back, take_word
+from services.dialects.raw_json import raw_text, take_raw
 from services.dialects.surrogates import mended
 from services.runtime.errors import UpstreamProtocol
 

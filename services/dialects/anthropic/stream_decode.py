@@ -33,9 +33,10 @@ from services.dialects.anthropic.frames import (
 )
 from services.dialects.anthropic.read_blocks import read_block, signature_state
 from services.dialects.anthropic.usage import merge_usage, read_usage
-from services.dialects.anthropic.wire import DIALECT, object_keeping, raw_text, take_raw
+from services.dialects.anthropic.wire import DIALECT, object_keeping
 from services.dialects.failure import error_message
 from services.dialects.members import JsonObject, Members, decode_json, json_text
+from services.dialects.raw_json import raw_text, take_raw
 from services.dialects.sse import SseEvent, SseParser
 from services.dialects.surrogates import mended
 from services.dialects.text_tools import text_input

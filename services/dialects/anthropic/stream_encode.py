@@ -27,15 +27,11 @@ from services.dialects.anthropic.finish import write_finish
 from services.dialects.anthropic.response import made_id
 from services.dialects.anthropic.serial import BlockSerializer
 from services.dialects.anthropic.usage import write_usage
-from services.dialects.anthropic.wire import (
-    DIALECT,
-    SIGNATURE,
-    merge_back,
-    own_state,
-)
+from services.dialects.anthropic.wire import DIALECT, SIGNATURE, own_state
 from services.dialects.anthropic.write_blocks import BlockWriter
 from services.dialects.failure import message_error
 from services.dialects.members import Extension, JsonObject, encode_json
+from services.dialects.quiet import merge_back
 from services.dialects.sse import encode_event
 from services.dialects.text_tools import text_arguments
 from services.runtime.errors import StreamInterrupted

@@ -18,22 +18,12 @@ from llmhub.types.v1.generation_pb2 import (
     ToolChoice,
 )
 from services.dialects.anthropic.read_blocks import Faults, take_cache
-from services.dialects.anthropic.wire import (
-    DIALECT,
-    Block,
-    caller_json,
-    elements,
-    merge_back,
-    object_keeping,
-    quiet,
-    raw_text,
-    take_raw,
-    take_word,
-    type_of,
-)
+from services.dialects.anthropic.wire import DIALECT, Block, object_keeping, type_of
 from services.dialects.anthropic.write_blocks import write_cache
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back, quiet, take_word
+from services.dialects.raw_json import caller_json, caller_json_read, elements, raw_text, take_raw
 from services.dialects.text_tools import TEXT_SUFFIX, is_text_tool, offered_name, text_schema
 
 _MODES: Final = {
@@ -148,7 +138,7 @@ def _write_tool(tool: Tool, path: str, losses: Losses) -> Block | None:
                 losses.dropped(f"{path}.custom.format_json", "Anthropic cannot hold an answer to a grammar")
             block = _custom(tool)
         case "hosted" if tool.hosted.dialect == DIALECT:
-            return caller_json(tool.hosted.json, f"{path}.hosted.json")[0]
+            return caller_json(tool.hosted.json, f"{path}.hosted.json")
         case "hosted":
             losses.dropped(path, f"the tool {tool.hosted.type} runs at {tool.hosted.dialect} providers only")
             return None
@@ -175,7 +165,7 @@ def _schema(text: str, field: str) -> msgspec.Raw | JsonObject:
     """The schema to the letter; Anthropic demands that it says `object`."""
     if not text:
         return {"type": "object", "properties": {}}
-    raw, value = caller_json(text, field)
+    raw, value = caller_json_read(text, field)
     return {"type": "object", **value} if type(value) is dict and "type" not in value else raw
 
 

@@ -14,8 +14,6 @@ from services.dialects.anthropic.wire import (
     SIGNATURE,
     TOOL_REFERENCE,
     Block,
-    caller_json,
-    merge_back,
     own_state,
     tool_reference_text,
     tool_use_id,
@@ -23,6 +21,8 @@ from services.dialects.anthropic.wire import (
 from services.dialects.anthropic.write_media import write_media
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject
+from services.dialects.quiet import merge_back
+from services.dialects.raw_json import caller_json
 from services.dialects.text_tools import argument_object, function_name
 
 
@@ -93,7 +93,7 @@ class BlockWriter:
         if part.opaque.dialect != DIALECT:
             self._losses.dropped(path, f"Anthropic has no {part.opaque.dialect} block {part.opaque.type}")
             return None
-        return caller_json(part.opaque.json, f"{path}.opaque.json")[0]
+        return caller_json(part.opaque.json, f"{path}.opaque.json")
 
     def _text(self, part: Part, path: str) -> JsonObject | None:
         if not part.text and not self._answer:

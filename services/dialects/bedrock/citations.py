@@ -6,8 +6,9 @@ from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from llmhub.types.v1.content_pb2 import Citation
-from services.dialects.bedrock.wire import DIALECT, merge_back, take_word
+from services.dialects.bedrock.wire import DIALECT
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back, take_word
 
 _KINDS: Final = {
     "documentChar": "char_location",

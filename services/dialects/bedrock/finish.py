@@ -18,8 +18,9 @@ from llmhub.types.v1.generation_pb2 import (
     FINISH_REASON_UNSPECIFIED,
     Finish,
 )
-from services.dialects.bedrock.wire import DIALECT, merge_back
+from services.dialects.bedrock.wire import DIALECT
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back
 
 _REASONS: Final = {
     "end_turn": FINISH_REASON_END,

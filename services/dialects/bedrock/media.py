@@ -7,10 +7,10 @@ from typing import Final
 
 from llmhub.types.v1.content_pb2 import MEDIA_KIND_DOCUMENT, Media, Part
 from services.dialects.bedrock.formats import MEMBER_OF, MEMBERS, format_of, type_of_format
-from services.dialects.bedrock.wire import merge_back, take_word
 from services.dialects.data_urls import decode_base64, encode_base64, read_data_url
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back, take_word
 
 _FORMAT: Final = "format"
 """Hint: the format's name, where its media type has another one too."""

@@ -23,10 +23,11 @@ from llmhub.types.v1.content_pb2 import (
     Role,
 )
 from services.dialects.bedrock.read_blocks import Faults, read_blocks
-from services.dialects.bedrock.wire import DIALECT, Block, merge_back
+from services.dialects.bedrock.wire import DIALECT, Block
 from services.dialects.bedrock.write_blocks import BlockWriter
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back
 from services.dialects.raw_json import elements, object_keeping
 from services.runtime.errors import Violation
 

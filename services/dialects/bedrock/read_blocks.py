@@ -11,19 +11,11 @@ import msgspec
 from llmhub.types.v1.content_pb2 import TOOL_KIND_CUSTOM, CacheMark, Part
 from services.dialects.bedrock.citations import read_citation, take_texts
 from services.dialects.bedrock.media import read_media
-from services.dialects.bedrock.wire import (
-    DIALECT,
-    FORMAT_TOOL_SUFFIX,
-    REDACTED,
-    SIGNATURE,
-    made_state,
-    quiet,
-    take_raw,
-    take_word,
-)
+from services.dialects.bedrock.wire import DIALECT, FORMAT_TOOL_SUFFIX, REDACTED, SIGNATURE, made_state
 from services.dialects.data_urls import decode_base64
 from services.dialects.members import SHAPE, Extension, JsonObject, Members, decode_json, json_text
-from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
+from services.dialects.quiet import quiet, take_word
+from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text, take_raw
 from services.dialects.text_tools import name_call, text_input
 from services.runtime.errors import Violation
 

@@ -21,11 +21,12 @@ from services.dialects.bedrock.tools import (
     write_tool_choice,
     write_tools,
 )
-from services.dialects.bedrock.wire import DIALECT, base_model, merge_back, model_path, take_raw
+from services.dialects.bedrock.wire import DIALECT, base_model, model_path
 from services.dialects.codec import DecodedRequest, WireRequest
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, encode_json, request_object
-from services.dialects.raw_json import merge_deep, object_keeping, raw_text
+from services.dialects.quiet import merge_back
+from services.dialects.raw_json import merge_deep, object_keeping, raw_text, take_raw
 from services.runtime.errors import RequestInvalid, Violation
 
 _INPUT: Final = "input"

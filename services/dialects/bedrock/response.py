@@ -16,11 +16,12 @@ from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR
 from services.dialects.bedrock.finish import read_finish, write_finish
 from services.dialects.bedrock.read_blocks import is_call, read_blocks
 from services.dialects.bedrock.usage import read_usage, write_usage
-from services.dialects.bedrock.wire import DIALECT, merge_back, take_raw
+from services.dialects.bedrock.wire import DIALECT
 from services.dialects.bedrock.write_blocks import BlockWriter
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
-from services.dialects.raw_json import object_keeping, raw_text
+from services.dialects.quiet import merge_back
+from services.dialects.raw_json import object_keeping, raw_text, take_raw
 from services.runtime.errors import UpstreamProtocol
 
 _NO_ROLE: Final = "roleless"

@@ -12,16 +12,10 @@ from llmhub.types.v1.stream_pb2 import BlockDelta
 from services.dialects.bedrock.citations import read_citation
 from services.dialects.bedrock.formats import type_of_format
 from services.dialects.bedrock.read_blocks import is_format, read_opaque, server_type
-from services.dialects.bedrock.wire import (
-    DIALECT,
-    REDACTED,
-    SIGNATURE,
-    made_state,
-    quiet,
-    take_word,
-)
+from services.dialects.bedrock.wire import DIALECT, REDACTED, SIGNATURE, made_state
 from services.dialects.data_urls import decode_base64
 from services.dialects.members import JsonObject, Members, decode_json, json_text
+from services.dialects.quiet import quiet, take_word
 from services.dialects.raw_json import object_keeping, raw_members, raw_text
 from services.dialects.text_tools import name_call
 

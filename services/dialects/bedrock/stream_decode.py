@@ -28,11 +28,11 @@ from services.dialects.bedrock.frames import HotDelta, hot_delta
 from services.dialects.bedrock.response import take_tier
 from services.dialects.bedrock.stream_blocks import Block, begins_with, read_delta, read_start
 from services.dialects.bedrock.usage import read_usage
-from services.dialects.bedrock.wire import DIALECT, MADE_UP, take_raw
+from services.dialects.bedrock.wire import DIALECT, MADE_UP
 from services.dialects.eventstream import Frame, FrameReader
 from services.dialects.failure import error_message
 from services.dialects.members import Members, decode_json, json_text
-from services.dialects.raw_json import object_keeping, raw_members, raw_text
+from services.dialects.raw_json import object_keeping, raw_members, raw_text, take_raw
 from services.dialects.text_tools import text_input
 from services.runtime.errors import LlmhubError, StreamInterrupted, UpstreamProtocol
 

@@ -16,17 +16,12 @@ from services.dialects.bedrock.errors import error_object, stream_error_type
 from services.dialects.bedrock.finish import write_finish
 from services.dialects.bedrock.formats import format_of
 from services.dialects.bedrock.usage import write_usage
-from services.dialects.bedrock.wire import (
-    DIALECT,
-    REDACTED,
-    SIGNATURE,
-    merge_back,
-    own_state,
-)
+from services.dialects.bedrock.wire import DIALECT, REDACTED, SIGNATURE, own_state
 from services.dialects.data_urls import encode_base64
 from services.dialects.eventstream import encode_frame
 from services.dialects.failure import message_error
 from services.dialects.members import Extension, JsonObject, encode_json
+from services.dialects.quiet import merge_back
 from services.dialects.text_tools import function_name, text_arguments
 from services.runtime.errors import StreamInterrupted
 

@@ -7,9 +7,11 @@ from typing import Any, Final
 from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.types.v1.generation_pb2 import JsonSchemaFormat
 from services.dialects.bedrock.family import Family
-from services.dialects.bedrock.wire import DIALECT, Block, caller_json, format_tool_name, merge_back
+from services.dialects.bedrock.wire import DIALECT, Block, format_tool_name
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
+from services.dialects.quiet import merge_back
+from services.dialects.raw_json import caller_json_read
 
 _JSON_INSTRUCTION: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
 _SCHEMA_INSTRUCTION: Final = (
@@ -58,7 +60,7 @@ def write_format(
     if own:
         output["textFormat"] = _text_format(request)
         return
-    raw, value = caller_json(schema.schema_json or "{}", _FIELD)
+    raw, value = caller_json_read(schema.schema_json or "{}", _FIELD)
     if family.structured == "native":
         if schema.HasField("strict") and not schema.strict:
             losses.altered("response_format.json_schema.strict", "Bedrock always keeps to the schema")

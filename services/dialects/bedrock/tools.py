@@ -18,18 +18,20 @@ from llmhub.types.v1.generation_pb2 import (
     ToolChoice,
 )
 from services.dialects.bedrock.read_blocks import Faults, read_cache
-from services.dialects.bedrock.wire import (
-    DIALECT,
-    Block,
-    caller_json,
-    merge_back,
-    take_raw,
-    take_word,
-)
+from services.dialects.bedrock.wire import DIALECT, Block
 from services.dialects.bedrock.write_blocks import write_cache
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members
-from services.dialects.raw_json import elements, object_keeping, raw_members, raw_text
+from services.dialects.quiet import merge_back, take_word
+from services.dialects.raw_json import (
+    caller_json,
+    caller_json_read,
+    elements,
+    object_keeping,
+    raw_members,
+    raw_text,
+    take_raw,
+)
 from services.dialects.text_tools import TEXT_SUFFIX, function_name, is_text_tool, offered_name, text_schema
 from services.runtime.errors import Violation
 
@@ -169,7 +171,7 @@ def _write_tool(tool: Tool, path: str, losses: Losses) -> Block | None:
                 losses.dropped(f"{path}.custom.format_json", "Bedrock cannot hold an answer to a grammar")
             spec = _custom(tool)
         case "hosted" if tool.hosted.dialect == DIALECT:
-            return caller_json(tool.hosted.json, f"{path}.hosted.json")[0]
+            return caller_json(tool.hosted.json, f"{path}.hosted.json")
         case "hosted":
             losses.dropped(path, f"the tool {tool.hosted.type} runs at {tool.hosted.dialect} providers only")
             return None
@@ -195,7 +197,7 @@ def _schema(text: str, field: str) -> msgspec.Raw | JsonObject:
     """The schema to the letter; models want it to say `object`."""
     if not text:
         return {"type": "object", "properties": {}}
-    raw, value = caller_json(text, field)
+    raw, value = caller_json_read(text, field)
     return {"type": "object", **value} if type(value) is dict and "type" not in value else raw
 
 

@@ -10,19 +10,12 @@ from llmhub.types.v1.content_pb2 import CacheMark, Part, ToolCall, ToolResult
 from services.dialects.bedrock.citations import split_texts, write_citation
 from services.dialects.bedrock.media import DocumentNames, write_media
 from services.dialects.bedrock.read_blocks import CITED, GUARD, JSON_RESULT
-from services.dialects.bedrock.wire import (
-    DIALECT,
-    REDACTED,
-    SIGNATURE,
-    Block,
-    caller_json,
-    merge_back,
-    own_state,
-    tool_use_id,
-)
+from services.dialects.bedrock.wire import DIALECT, REDACTED, SIGNATURE, Block, own_state, tool_use_id
 from services.dialects.data_urls import encode_base64
 from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject
+from services.dialects.quiet import merge_back
+from services.dialects.raw_json import caller_json
 from services.dialects.text_tools import argument_object, function_name
 
 
@@ -91,7 +84,7 @@ class BlockWriter:
         if part.opaque.dialect != DIALECT:
             self._losses.dropped(path, f"Bedrock has no {part.opaque.dialect} block {part.opaque.type}")
             return None
-        return caller_json(part.opaque.json, f"{path}.opaque.json")[0]
+        return caller_json(part.opaque.json, f"{path}.opaque.json")
 
     def _refusal(self, refusal: str, path: str) -> JsonObject | None:
         if not self._answer:
@@ -156,7 +149,7 @@ class BlockWriter:
         if part.HasField("cache"):
             self._losses.dropped(f"{path}.cache", "a cache mark cannot stand inside a tool result")
         if part.HasField("text") and JSON_RESULT in Extension(part.extensions, DIALECT).shape:
-            return {"json": caller_json(part.text, path)[0]}
+            return {"json": caller_json(part.text, path)}
         if part.HasField("text") and part.citations:
             self._losses.dropped(f"{path}.citations", "a tool result has no citations")
             return {"text": part.text}
