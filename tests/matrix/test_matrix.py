@@ -32,7 +32,7 @@ DOORS: dict[str, Callable[[str, str], Door]] = {
 MODELS = {
     "openai": "gpt-4.1",
     "openai-responses": "gpt-4.1",
-    "anthropic": "claude-sonnet-4-6",
+    "anthropic": "claude-sonnet-4-5",
     "gemini": "gemini-2.5-flash",
     "bedrock": "amazon.nova-pro-v1",
     "cohere": "command-a",
