@@ -20,7 +20,7 @@ from services.dialects.members import Extension, encode_json, says_something
 MOST_LOSSES: Final = 64
 _PADDING: Final = '{"obfuscation":"'
 """OpenAI pads every chunk of a stream, so that its length tells nothing."""
-_WRAPPERS: Final = frozenset({"choices", "candidates", "delta", "message", "tool_calls", "function"})
+_WRAPPERS: Final = frozenset({"choices", "candidates", "delta", "frame", "function", "message", "tool_calls"})
 _TOLD: Final = frozenset(
     {"created", "error", "finish_reason", "id", "index", "model", "object", "obfuscation", "role", "usage"}
     | {"service_tier", "type"}

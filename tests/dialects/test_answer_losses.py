@@ -19,6 +19,7 @@ from llmhub.types.v1.stream_pb2 import (
     BlockStop,
     CandidateFinish,
     Finished,
+    KeepAlive,
     Started,
     StreamEvent,
 )
@@ -274,6 +275,18 @@ def test_members_of_frames_are_gathered_by_name() -> None:
     (row,) = comments(streamed(CODECS["anthropic"], first, padding, again, stop, end()))
     assert row["field"] == "extensions[openai]"
     assert row["message"].startswith("choices.delta.x, seed:")
+
+
+def test_kept_frames_that_say_nothing_are_no_loss() -> None:
+    silent = StreamEvent(
+        keep_alive=KeepAlive(), extensions={"cohere": '{"frame":{"type":"content-end","index":0}}'}
+    )
+    assert comments(streamed(CODECS["openai"], silent, *block(Part(text="a")), end())) == []
+    debug = StreamEvent(
+        keep_alive=KeepAlive(), extensions={"cohere": '{"frame":{"type":"debug","prompt":"x"}}'}
+    )
+    (row,) = comments(streamed(CODECS["openai"], debug, *block(Part(text="a")), end()))
+    assert row["message"] == "frame.prompt: known to that dialect only"
 
 
 def test_comments_stand_before_the_end_and_no_sdk_minds_them() -> None:

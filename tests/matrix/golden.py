@@ -32,7 +32,9 @@ def check(adapter: str, door: str, cells: Cells) -> None:
     """Compare a row with the golden one, or write it where that is asked for."""
     file = FOLDER / f"{adapter}.json"
     if not WRITE:
-        assert departures(cells, json.loads(file.read_text())[door]) == {}, "if this is better: LLMHUB_WRITE_GOLDEN=1"
+        assert departures(cells, json.loads(file.read_text())[door]) == {}, (
+            "if this is better: LLMHUB_WRITE_GOLDEN=1"
+        )
         return
     rows = json.loads(file.read_text()) if file.exists() else {}
     rows[door] = cells
