@@ -11,7 +11,9 @@ from llmhub.completion.v1.completion_service_pb2 import GenerateRequest
 from llmhub.provider.v1.provider_service_pb2 import ENDPOINT_OPENAI_CHAT, ENDPOINT_OPENAI_RESPONSES
 from services.dialects.anthropic.opaque import whole_block
 from services.dialects.codec import DecodedRequest
+from services.dialects.gemini.framing import ArrayParser
 from services.dialects.openai_responses.usage import framed_usage_text, usage_text
+from services.dialects.sse import MAX_EVENT_BYTES
 from services.runtime.errors import LlmhubError, RequestInvalid, UpstreamProtocol
 from tools.fuzz.corpus import CODECS
 from tools.fuzz.operations import Operation, Watch, check_stream
@@ -108,6 +110,16 @@ def test_candidates_of_one_number_do_not_multiply() -> None:
     events = decoder.feed(b"data: %b\r\n\r\n" % chunk)
     encoder = CODECS["gemini"].stream_encoder(DecodedRequest(GenerateRequest(), stream=True))
     assert encoder.encode(events + decoder.close()).count(b"word") == 50
+
+
+def test_a_chunk_is_too_large_however_it_is_split() -> None:
+    chunk = b'[{"a":"' + b"x" * MAX_EVENT_BYTES + b'"}]'
+    with pytest.raises(UpstreamProtocol):
+        ArrayParser().feed(chunk)
+    parser = ArrayParser()
+    parser.feed(chunk[:9])
+    with pytest.raises(UpstreamProtocol):
+        parser.feed(chunk[9:])
 
 
 def test_the_fuzzer_tells_faults_from_refusals() -> None:

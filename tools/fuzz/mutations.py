@@ -15,6 +15,8 @@ from tests.support.damage import damaged, junk
 
 LARGE: Final = 400_000
 """Bytes that a lengthened input may have, about."""
+LARGEST: Final = 2_000_000
+"""Bytes of an input that was lengthened several times: longer ones are cut."""
 _TOKENS: Final = (
     *(
         b"\r",
@@ -60,7 +62,7 @@ def mutate(dice: Dice, seeds: Sequence[bytes], names: Sequence[str], framing: st
     if fate > 0.55 or dice.random() < 0.1:
         for _ in range(dice.choice((1, 1, 2, 4, 16))):
             data = havoc(dice, data, seeds)
-    return data
+    return data[:LARGEST]
 
 
 def havoc(dice: Dice, data: bytes, seeds: Sequence[bytes]) -> bytes:
@@ -222,17 +224,16 @@ def _all_of(value: Any) -> list[Any]:
 
 
 def _longer(dice: Dice, value: Any) -> Any:
+    times = dice.choice((2, 100, LARGE))
+    most = max(2, LARGE // (len(str(value)[:LARGE]) + 1))
     if isinstance(value, str):
-        return (value or dice.choice(("x", " ", "\\", '"', "é", "{", "\n"))) * dice.choice((2, 1000, 20_000))
+        return (value or dice.choice(("x", " ", "\\", '"', "é", "{", "\n"))) * min(times, most)
     if isinstance(value, list):
-        return value * dice.choice((2, 100, max(1, LARGE // (len(str(value)) + 1))))
+        return value * min(times, most)
     if isinstance(value, dict):
-        return {
-            f"{name}{n}" if n else name: each
-            for n in range(dice.choice((2, 300)))
-            for name, each in value.items()
-        }
-    return [value] * dice.choice((10, 10_000))
+        copies = range(min(times, most, 300))
+        return {f"{name}{n}" if n else name: each for n in copies for name, each in value.items()}
+    return [value] * min(times, most, 10_000)
 
 
 def _deeper(dice: Dice, value: Any, names: Sequence[str], depth: int) -> Any:

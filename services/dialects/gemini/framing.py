@@ -89,6 +89,8 @@ class ArrayParser:
         """End an element, if one was open."""
         if data[end - 1] != 0x7D:
             return False
+        if self._size + end - start > MAX_EVENT_BYTES:
+            raise _too_large()
         found.append(b"".join([*self._pieces, data[start:end]]))
         self._pieces.clear()
         self._size = 0
@@ -133,7 +135,7 @@ class ArrayParser:
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > MAX_EVENT_BYTES:
-            raise UpstreamProtocol(f"the provider sent a chunk larger than {MAX_EVENT_BYTES} bytes")
+            raise _too_large()
         self._pieces.append(data)
 
 
@@ -146,6 +148,10 @@ def _is_lone(data: bytes) -> bool:
         and data.count(b"\r") == 2
         and len(data) <= MAX_EVENT_BYTES
     )
+
+
+def _too_large() -> UpstreamProtocol:
+    return UpstreamProtocol(f"the provider sent a chunk larger than {MAX_EVENT_BYTES} bytes")
 
 
 def _no_array() -> UpstreamProtocol:

@@ -8,13 +8,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from llmhub.completion.v1.completion_service_pb2 import (
-    UNSUPPORTED_POLICY_WARN,
     CountTokensResponse,
     GenerateResponse,
 )
 from llmhub.types.v1.content_pb2 import Part
 from llmhub.types.v1.generation_pb2 import Candidate
 from llmhub.types.v1.usage_pb2 import MEASURE_VENDOR, Usage
+from services.dialects.answer_losses import AnswerLosses
+from services.dialects.gemini.answer_losses import note_answer
 from services.dialects.gemini.errors import error_of
 from services.dialects.gemini.finish import read_block, read_finish, write_block, write_finish
 from services.dialects.gemini.grounding import queries, read_citations, write_citations
@@ -24,7 +25,6 @@ from services.dialects.gemini.read_parts import read_parts
 from services.dialects.gemini.usage import read_usage, says_counts, write_usage
 from services.dialects.gemini.wire import DIALECT, elements, object_keeping, opens, raw_text, take_raw
 from services.dialects.gemini.write_parts import PartWriter
-from services.dialects.losses import Losses
 from services.dialects.members import Extension, JsonObject, Members, decode_json, encode_json
 from services.runtime.errors import UpstreamProtocol
 
@@ -52,7 +52,9 @@ def decode_response(body: bytes) -> GenerateResponse:
 
 
 def encode_response(response: GenerateResponse) -> bytes:
-    """Write an answer."""
+    """Write an answer; its warnings gain what is lost."""
+    losses = AnswerLosses()
+    note_answer(response, losses)
     extension = Extension(response.extensions, DIALECT)
     own = DIALECT in response.extensions
     body: JsonObject = {}
@@ -60,7 +62,7 @@ def encode_response(response: GenerateResponse) -> bytes:
     for candidate in response.candidates:
         feedback = write_block(candidate.finish)
         if feedback is None:
-            candidates.append(write_candidate(candidate))
+            candidates.append(write_candidate(candidate, losses))
         else:
             body["promptFeedback"] = feedback
     if candidates:
@@ -73,16 +75,16 @@ def encode_response(response: GenerateResponse) -> bytes:
         body["modelVersion"] = model
     if response.response_id or not own:
         body["responseId"] = response.response_id or response.request_id.replace("-", "") or "llmhub"
+    response.warnings.extend(losses.warnings)
     return encode_json(extension.merge(body))
 
 
-def write_candidate(candidate: Candidate) -> JsonObject:
+def write_candidate(candidate: Candidate, losses: AnswerLosses) -> JsonObject:
     """Write one candidate."""
     extension = Extension(candidate.extensions, DIALECT)
-    # A door's caller sees losses in response.warnings, which the gateway reports; none is refused here.
-    writer = PartWriter(Losses(UNSUPPORTED_POLICY_WARN), answer=True, native=True)
+    writer = PartWriter(losses, answer=True, native=True)
     written: JsonObject = {}
-    parts = writer.write_all(candidate.parts, "")
+    parts = writer.write_all(candidate.parts, f"candidates[{candidate.index}]")
     content = write_content(parts, extension.shape)
     if content is not None:
         written["content"] = content

@@ -96,8 +96,7 @@ class PartWriter:
                     return None
                 return self._text(part, path)
             case "refusal":
-                if not self._answer:
-                    self._losses.emulated(path, "a refusal is sent as text")
+                self._losses.emulated(path, "a refusal is sent as text")
                 return {"text": part.refusal}
             case "media":
                 return write_media(part.media, extension, self._losses, path, self._family)

@@ -25,6 +25,7 @@ _TOLD_OTHERWISE: Final = frozenset(
         FinishReason.FINISH_REASON_MALFORMED,
         FinishReason.FINISH_REASON_CONTEXT_FULL,
         FinishReason.FINISH_REASON_ERROR,
+        FinishReason.FINISH_REASON_REFUSAL,
     }
 )
 _KEEPS_STATE: Final = frozenset({"text", "refusal", "tool_call", "reasoning"})
