@@ -23,6 +23,11 @@ PROVIDERS: Final[dict[str, dict[str, Any]]] = {
     "anthropic": {"dialect": "anthropic"},
     "gemini": {"dialect": "gemini"},
 }
+ALIASES: Final = {
+    "gpt-5.5": {"targets": ["anthropic/claude-sonnet-4-5"]},
+    "claude-opus-4-8": {"targets": ["local/qwen3-coder"]},
+}
+"""Names that programs know: with them they do what they do with their own vendor's models."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +45,7 @@ def mesh(replay: Replay, short_folder: Path) -> Iterator[Mesh]:
     config = {
         "edge": {"host": "127.0.0.1"},
         "providers": entries,
+        "models": ALIASES,
         "log": {"format": "json"},
         "grace_seconds": 5,
         "gateway": {"durability": "normal"},

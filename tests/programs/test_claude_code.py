@@ -34,3 +34,23 @@ def test_it_reads_and_writes_files(name: str, visit: Visit, scripted_model: Mode
     assert "created successfully" in model.results[1]
     assert all(asked.stream for asked in model.asked)
     visit.check(model, path="/v1/messages")
+
+
+def test_it_searches_for_tools_with_a_model_that_it_takes_for_its_own(
+    visit: Visit, scripted_model: Models
+) -> None:
+    model = scripted_model(
+        "local/qwen3-coder",
+        Call("ToolSearch", {"query": "select:WebFetch,NotebookEdit", "max_results": 5}),
+        Call("Read", {"file_path": str(visit.work / "secret.txt")}),
+    )
+    printed = visit.shell(visit.recipe("Claude Code", "claude-opus-4-8"), ASK)
+
+    assert printed.strip() == SENTENCE
+    assert "WebFetch" in model.results[0]
+    assert SECRET in model.results[1]
+    assert "WebFetch" not in model.asked[0].tools
+    assert "WebFetch" in model.asked[1].tools
+    # Its user id is longer than OpenAI's words allow.
+    assert {len(asked.body["user"]) for asked in model.asked} == {64}
+    visit.check(model, path="/v1/messages")
