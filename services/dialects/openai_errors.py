@@ -142,7 +142,9 @@ def _word(value: object) -> str:
 
 def http_status(error: LlmhubError) -> int:
     """The status that OpenAI's SDK turns into the right exception."""
-    return HTTP_STATUSES[Kind.CONFLICT if is_conflict(error) else error.kind]
+    kind = Kind.CONFLICT if is_conflict(error) else error.kind
+    # SDKs try a 501 again; what a model cannot do it will not be able to do in a second either.
+    return HTTP_STATUSES[Kind.INVALID if kind is Kind.UNSUPPORTED else kind]
 
 
 def encode_error(error: LlmhubError, request_id: str) -> WireAnswer:

@@ -121,7 +121,10 @@ def _door(
     ready: Callable[[], bool],
 ) -> Door:
     defaults, limit = DefaultModels(router), settings.max_body_bytes
-    responses = ResponsesDoor(pipeline, defaults, peers, keeping, max_body_bytes=limit)
+    background = settings.max_background_responses
+    responses = ResponsesDoor(
+        pipeline, defaults, peers, keeping, max_body_bytes=limit, max_background=background
+    )
     catalog = Catalog(router)
     return Door(pipeline, authenticator, catalog, defaults, responses, max_body_bytes=limit, ready=ready)
 

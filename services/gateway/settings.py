@@ -31,5 +31,7 @@ class GatewaySettings(BaseModel):
     """The database of kept responses, one for all gateways of the installation."""
     kept_responses_days: float = Field(30.0, ge=0, le=3650)
     """How long a response of the Responses API can be asked about; 0: none is kept."""
+    max_background_responses: int = Field(256, ge=1)
+    """Responses that one process makes in the background at a time; one key may have a quarter of them."""
     peers: tuple[str, ...] = ()
     """gRPC addresses of the other gateway processes of this mesh, for Cancel and GetDecision."""

@@ -78,6 +78,7 @@ class Gateway(Section):
     drain_seconds: float = Field(30.0, ge=0, le=3600)
     max_draining: int = Field(1000, ge=0)
     kept_responses_days: float = Field(30.0, ge=0, le=3650)
+    max_background_responses: int = Field(256, ge=1)
 
 
 class Fetch(Section):

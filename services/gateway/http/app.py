@@ -135,14 +135,10 @@ async def _refuse(exchange: Exchange, error: LlmhubError, request_id: str) -> No
     headers = {**answer.headers, **ids.headers(codec.name, request_id)}
     if is_not_started(error):
         headers[NOT_STARTED] = "1"
-    status = answer.status
-    if codec.name.startswith("openai") and status == HTTPStatus.NOT_IMPLEMENTED:
-        # SDKs try a 501 again; what a model cannot do it will not be able to do in a second either.
-        status = HTTPStatus.BAD_REQUEST
     body = answer.body
     if wants_array(exchange.path, exchange.query):
         body = b"[%b]" % body
-    await exchange.answer(status, headers, body)
+    await exchange.answer(answer.status, headers, body)
 
 
 async def _refuse_route(exchange: Exchange, allow: str, request_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -18,13 +19,39 @@ from services.gateway.http.responses import history
 from services.gateway.http.responses.call import Keeping, ResponsesCall, object_of
 from services.gateway.http.responses.endpoints import CREATE, RESPONSES
 from services.gateway.http.vendor import Caller
-from services.runtime.errors import Cancelled, InternalError, LlmhubError, ParameterUnsupported
+from services.runtime.errors import Cancelled, InternalError, LlmhubError, Overloaded, ParameterUnsupported
 from services.runtime.log import get_logger
 
 log = get_logger(__name__)
 
+_AGAIN: Final = 5.0
 LONGEST_SECONDS: Final = 3600
 """How long a response may take in the background, all its attempts together."""
+
+
+class Places:
+    """Who runs how much in the background. Nobody waits there, so nothing else would hold a caller back."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._most_of_a_key = max(1, most // 4)
+        self._taken: Counter[str] = Counter()
+
+    def take(self, key_id: str) -> None:
+        """Take a place for a key. Raises Overloaded."""
+        if self._taken.total() >= self._most:
+            message = f"{self._most} responses are being made in the background"
+            raise Overloaded(message, retry_after=_AGAIN, resource="background")
+        if self._taken[key_id] >= self._most_of_a_key:
+            message = f"{self._most_of_a_key} responses of this key are being made in the background"
+            raise Overloaded(message, retry_after=_AGAIN, resource="background")
+        self._taken[key_id] += 1
+
+    def give_back(self, key_id: str) -> None:
+        """Give a place back."""
+        self._taken[key_id] -= 1
+        if not self._taken[key_id]:
+            del self._taken[key_id]
 
 
 class _Nobody(Exchange):

@@ -17,7 +17,7 @@ from services.gateway.http import ids
 from services.gateway.http.default_model import DefaultModels
 from services.gateway.http.exchange import Exchange
 from services.gateway.http.question import Asked, in_body
-from services.gateway.http.responses.background import BackgroundCall, refused
+from services.gateway.http.responses.background import BackgroundCall, Places, refused
 from services.gateway.http.responses.call import Keeping, ResponsesCall
 from services.gateway.http.responses.endpoints import CALLS, CREATE, ROOT
 from services.gateway.http.vendor import Caller
@@ -47,12 +47,14 @@ class ResponsesDoor:
         keeping: Keeping,
         *,
         max_body_bytes: int,
+        max_background: int,
     ) -> None:
         self._pipeline = pipeline
         self._defaults = defaults
         self._peers = peers
         self._keeping = keeping
         self._max_body_bytes = max_body_bytes
+        self._places = Places(max_background)
 
     def verbs(self, path: str) -> str:
         """Return the methods that a path takes, for `allow`; empty: it is none of this API's."""
@@ -98,10 +100,22 @@ class ResponsesDoor:
             return
         model = in_body(Asked(body)).model
         behind = BackgroundCall(exchange, body, caller, self._keeping)
-        queued = await behind.begin(model)
-        self._pipeline.calls.later(behind.run(self._pipeline, self._defaults, self._max_body_bytes))
+        key_id = caller.principal.key_id
+        self._places.take(key_id)
+        try:
+            queued = await behind.begin(model)
+        except BaseException:
+            self._places.give_back(key_id)
+            raise
+        self._pipeline.calls.later(self._behind(behind, key_id))
         headers = {**_JSON, **ids.headers(CREATE.codec.name, caller.request_id)}
         await exchange.answer(200, headers, msgspec.json.encode(queued))
+
+    async def _behind(self, call: BackgroundCall, key_id: str) -> None:
+        try:
+            await call.run(self._pipeline, self._defaults, self._max_body_bytes)
+        finally:
+            self._places.give_back(key_id)
 
     async def _kept(self, caller: Caller, response_id: str) -> KeptResponse:
         keeping = self._keeping
