@@ -26,6 +26,7 @@ PROVIDERS: Final[dict[str, dict[str, Any]]] = {
 ALIASES: Final = {
     "gpt-5.5": {"targets": ["anthropic/claude-sonnet-4-5"]},
     "claude-opus-4-8": {"targets": ["local/qwen3-coder"]},
+    "claude-sonnet-4-5": {"targets": ["local/qwen3-coder"]},
 }
 """Names that programs know: with them they do what they do with their own vendor's models."""
 

@@ -54,3 +54,15 @@ def test_it_searches_for_tools_with_a_model_that_it_takes_for_its_own(
     # Its user id is longer than OpenAI's words allow.
     assert {len(asked.body["user"]) for asked in model.asked} == {64}
     visit.check(model, path="/v1/messages")
+
+
+def test_an_older_name_keeps_instructions_at_the_beginning(visit: Visit, scripted_model: Models) -> None:
+    read = Call("Read", {"file_path": str(visit.work / "secret.txt")})
+    model = scripted_model("local/qwen3-coder", read)
+    assert visit.shell(visit.recipe("Claude Code", "claude-sonnet-4-5"), ASK).strip() == SENTENCE
+    assert SECRET in model.results[0]
+    for asked in model.asked:
+        roles = [message["role"] for message in asked.body["messages"]]
+        assert roles.count("system") == 1
+        assert roles[0] == "system"
+    visit.check(model, path="/v1/messages")
