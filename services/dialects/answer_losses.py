@@ -7,7 +7,8 @@ its header is long gone: they go out as SSE comments before its end, which clien
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from llmhub.completion.v1.completion_service_pb2 import UNSUPPORTED_POLICY_WARN
 from llmhub.types.v1.content_pb2 import OpaqueState, Part
@@ -18,6 +19,7 @@ from services.dialects.losses import Losses
 from services.dialects.members import Extension, encode_json, says_something
 
 MOST_LOSSES: Final = 64
+_SHORT: Final = 200
 _PADDING: Final = '{"obfuscation":"'
 """OpenAI pads every chunk of a stream, so that its length tells nothing."""
 _WRAPPERS: Final = frozenset({"choices", "candidates", "delta", "frame", "function", "message", "tool_calls"})
@@ -58,8 +60,8 @@ class AnswerLosses(Losses):
         for other, text in extensions.items():
             if other == dialect or (text.startswith(_PADDING) and text.count('":') == 1):
                 continue
-            names: list[str] = []
-            _name_all(Extension(extensions, other).members, "", names)
+            # Most chunks of a stream carry the same text.
+            names = _repeated(other, text) if len(text) < _SHORT else _names(other, text)
             if names:
                 where = f"{path}.extensions[{other}]" if path else f"extensions[{other}]"
                 gathered = self._foreign.setdefault(where, {})
@@ -99,9 +101,11 @@ class AnswerLosses(Losses):
         super()._note(kind, field, message)
 
 
-def _name_all(value: object, path: str, names: list[str]) -> None:
-    """Name what says something below the objects that a dialect wraps an answer in."""
-    left = [(path, "", value)]
+def _names(dialect: str, text: str) -> list[str]:
+    """Name what says something in an extension, below the objects that a dialect wraps an answer in."""
+    names: list[str] = []
+    members: Any = Extension({dialect: text}, dialect).members
+    left = [("", "", members)]
     while left:
         path, name, value = left.pop()
         if name and name not in _WRAPPERS:
@@ -113,6 +117,10 @@ def _name_all(value: object, path: str, names: list[str]) -> None:
             left.extend((here, "", each) for each in reversed(value))
         elif isinstance(value, dict):
             left.extend((here, inner, each) for inner, each in reversed(value.items()))
+    return names
+
+
+_repeated = lru_cache(maxsize=256)(_names)
 
 
 def _comments(warnings: Iterable[LossWarning]) -> bytes:
