@@ -175,7 +175,7 @@ OURS = {("openai", "openai responses", "reasoning"): {"state"}}
 SILENT = {
     (adapter, "gemini", "reasoning"): {"state"} for adapter in ("anthropic", "bedrock", "openai-responses")
 }
-"""Losses that nobody tells: Gemini's door says nothing yet of what an answer loses."""
+"""Losses that nobody tells: Google's SDK takes every line of a stream that is no data for JSON, comments too."""
 
 
 @pytest.mark.parametrize("adapter", MODELS)
@@ -183,10 +183,12 @@ def test_every_departure_is_told(adapter: str) -> None:
     rows = json.loads((golden.FOLDER / f"{adapter}.json").read_text())
     for door, row in rows.items():
         for case, manners in row.items():
-            for cell in manners.values():
+            for manner, cell in manners.items():
                 if case not in {"error", "cancel"}:
-                    known = OURS.get((adapter, door, case), set()) | SILENT.get((adapter, door, case), set())
-                    assert untold(cell) == known, (door, case)
+                    known = OURS.get((adapter, door, case), set())
+                    if manner != "whole":
+                        known = known | SILENT.get((adapter, door, case), set())
+                    assert untold(cell) == known, (door, case, manner)
 
 
 def untold(cell: dict[str, Any]) -> set[str]:
