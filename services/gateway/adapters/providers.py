@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Final
 
-import grpc
 import grpc.aio
 
 from llmhub.completion.v1.completion_service_pb2 import GenerateResponse
@@ -13,16 +11,11 @@ from llmhub.provider.v1 import provider_service_pb2 as pb
 from llmhub.provider.v1.provider_service_pb2_grpc import ProviderServiceStub
 from llmhub.route.v1.route_service_pb2 import Target
 from llmhub.types.v1.usage_pb2 import Usage
+from services.gateway.adapters.connecting import connected, is_connected
 from services.gateway.domain.payload import CountTokens, Embed, Generate, Payload, Relay, Whole
 from services.gateway.ports import Piece
-from services.runtime.errors import ServiceUnavailable
 from services.runtime.service import Channels
 from services.runtime.status import from_rpc_error
-
-_READY: Final = grpc.ChannelConnectivity.READY
-_NOBODY_THERE: Final = frozenset(
-    {grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN}
-)
 
 
 class StubProviders:
@@ -48,8 +41,8 @@ class StubProviders:
             limits=limits,
         )
         channel, stub = self._reached(target.provider)
-        if channel.get_state(try_to_connect=True) is not _READY:
-            await _connected(channel)
+        if not is_connected(channel):
+            await connected(channel, "providers")
         try:
             match payload:
                 case Relay():
@@ -88,15 +81,6 @@ class StubProviders:
             channel = self._channels.to_provider(provider)
             known = self._stubs[provider] = (channel, ProviderServiceStub(channel))
         return known
-
-
-async def _connected(channel: grpc.aio.Channel) -> None:
-    """Wait for the connection. Raises ServiceUnavailable if there is none, and then nothing was sent."""
-    while (state := channel.get_state(try_to_connect=True)) is not _READY:
-        if state in _NOBODY_THERE:
-            message = "a service of the mesh cannot be reached"
-            raise ServiceUnavailable(message, service="providers", started="false")
-        await channel.wait_for_state_change(state)
 
 
 def _relay_request(attempt: pb.Attempt, payload: Relay) -> pb.RelayRequest:

@@ -11,6 +11,7 @@ import grpc.aio
 from llmhub.route.v1.route_service_pb2 import PlanRequest, PlanResponse, ReportOutcomeRequest
 from llmhub.route.v1.route_service_pb2_grpc import RouteServiceStub
 from llmhub.types.v1.route_pb2 import Outcome
+from services.gateway.adapters.connecting import connected, is_connected
 from services.runtime.log import get_logger
 from services.runtime.metrics import UPSTREAM_ATTEMPTS
 from services.runtime.status import from_rpc_error
@@ -25,6 +26,7 @@ class StubRouter:
     """Plans over the stub, and reports outcomes from one task so that no call waits for it; see ports.Router."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
         self._stub = RouteServiceStub(channel)
         self._waiting: deque[ReportOutcomeRequest] = deque(maxlen=_MAX_WAITING)
         self._wake = asyncio.Event()
@@ -41,6 +43,8 @@ class StubRouter:
 
     async def plan(self, request: PlanRequest) -> PlanResponse:
         """Return the targets in order."""
+        if not is_connected(self._channel):
+            await connected(self._channel, "router")
         try:
             return await self._stub.Plan(request)
         except grpc.aio.AioRpcError as error:
