@@ -35,14 +35,16 @@ def client(mesh: Mesh) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def sdk(mesh: Mesh) -> genai.Client:
-    return genai.Client(api_key=ADMIN_KEY, http_options=google.HttpOptions(base_url=mesh.base_url))
+def sdk(mesh: Mesh) -> Iterator[genai.Client]:
+    with genai.Client(api_key=ADMIN_KEY, http_options=google.HttpOptions(base_url=mesh.base_url)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def direct(replay: Replay) -> genai.Client:
+def direct(replay: Replay) -> Iterator[genai.Client]:
     options = google.HttpOptions(base_url=replay.base_url("gemini", "gemini"), api_version="v1beta")
-    return genai.Client(api_key=upstream_key("gemini"), http_options=options)
+    with genai.Client(api_key=upstream_key("gemini"), http_options=options) as client:
+        yield client
 
 
 def text(body: dict[str, Any]) -> str:

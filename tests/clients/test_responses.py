@@ -43,8 +43,13 @@ def client(mesh: Mesh) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def sdk(mesh: Mesh) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{mesh.base_url}/v1", api_key=ADMIN_KEY, max_retries=0)
+def sdk(mesh: Mesh) -> Iterator[openai.OpenAI]:
+    with openai_with(mesh, ADMIN_KEY) as client:
+        yield client
+
+
+def openai_with(mesh: Mesh, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{mesh.base_url}/v1", api_key=key, max_retries=0)
 
 
 def play(replay: Replay, exchange: Exchange) -> str:
@@ -131,13 +136,13 @@ def test_a_response_belongs_to_its_key(
 ) -> None:
     made = sdk.responses.create(model=play(replay, CHAT), input="Hello")
     created = client.post("/api/v1/keys", json={"name": "other", "scopes": ["SCOPE_INFERENCE"]}).json()
-    other = openai.OpenAI(base_url=f"{mesh.base_url}/v1", api_key=created["secret"], max_retries=0)
-    with pytest.raises(openai.NotFoundError):
-        other.responses.retrieve(made.id)
-    with pytest.raises(openai.NotFoundError):
-        other.responses.delete(made.id)
-    with pytest.raises(openai.BadRequestError):
-        other.responses.create(model=play(replay, CHAT), input="x", previous_response_id=made.id)
+    with openai_with(mesh, created["secret"]) as other:
+        with pytest.raises(openai.NotFoundError):
+            other.responses.retrieve(made.id)
+        with pytest.raises(openai.NotFoundError):
+            other.responses.delete(made.id)
+        with pytest.raises(openai.BadRequestError):
+            other.responses.create(model=play(replay, CHAT), input="x", previous_response_id=made.id)
     assert sdk.responses.retrieve(made.id).id == made.id
 
 
